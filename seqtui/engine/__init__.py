@@ -1,0 +1,1 @@
+"""Everything that needs torch. Importing a module here imports none; its functions do."""

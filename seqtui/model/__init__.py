@@ -1,0 +1,1 @@
+"""The nouns: what a model is, as frozen values. Standard library only; no file, no screen and no torch here."""

@@ -1,0 +1,278 @@
+"""Shapes, counts and costs of every layer, without torch: a short walk over the rules in `kinds`.
+
+A wrong model is no error here. The walk goes on to the end: shapes are known down to the first layer that does not fit,
+that layer says why, and everything that does not depend on shapes is counted all the way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from seqtui.model.kinds import KINDS
+from seqtui.model.kinds.catalogue import bind, catalogue
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
+from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape
+
+RUNNING_STATISTICS = frozenset({"running_mean", "running_var"})
+"""Floating tensors that no optimiser touches, by the names that torch's norms give them."""
+FLOATING = frozenset(row.name for row in DTYPES.values() if row.family in ("float", "complex"))
+
+
+class Problem(NamedTuple):
+    """Why a layer does not fit where it stands."""
+
+    message: str
+    """A sentence that names the layer: "fc1 takes 3136 features, 1600 arrive from flatten"."""
+    brief: str
+    """The same for the layer's own row: "takes 3136 features, 1600 arrive"."""
+    fixes: tuple[str, ...] = ()
+    """Edits that would mend it, in the edit language."""
+
+
+class LayerInfo(NamedTuple):
+    """What follows for one layer from its arguments and from what arrives."""
+
+    input_shape: Shape | None = None
+    output_shape: Shape | tuple[Shape, ...] | None = None
+    """Several shapes when a tuple comes out; None where it is not known."""
+    output_dtype: str = ""
+    num_params: int = 0
+    """Elements of its parameters, those inside included; a tied tensor counts at its owner."""
+    num_trainable: int = 0
+    num_buffers: int = 0
+    macs: int | None = None
+    """Multiply-adds of one forward pass, biases not counted; None where there are none or the shape is not known."""
+    activation_bytes: int | None = None
+    """Bytes of what it gives out; for a container the sum over the layers inside."""
+    receptive_field: tuple[int, ...] | None = None
+    """How much of the input one output element sees, in elements a dimension; None when all, or not known."""
+    problem: Problem | None = None
+    unknown: str = ""
+    """Why the output is not known although nothing is wrong: "no rule yet for GLU"."""
+
+
+class _Field(NamedTuple):
+    """The receptive field so far: its size, and the distance in the input between neighbouring elements."""
+
+    size: tuple[int, ...] = ()
+    jump: tuple[int, ...] = ()
+
+
+class _Flow(NamedTuple):
+    """What travels from layer to layer."""
+
+    signals: tuple[Signal, ...]
+    field: _Field | None
+
+
+Steps = dict[tuple[int, _Flow | None], tuple[LayerSpec, LayerInfo, _Flow | None]]
+"""(identity of a layer, what arrived) -> the layer, kept so that the identity holds; its info; what it passed on."""
+
+
+@dataclass(slots=True)
+class Inference:
+    """The result for a whole model; handed to the next inference, it spares all layers that an edit left alone."""
+
+    infos: dict[str, LayerInfo] = field(default_factory=dict)
+    """By dotted path, in execution order; the whole model at ""."""
+    steps: Steps = field(default_factory=dict)
+    """Every step without a problem; a problem is not kept, since its sentence names a neighbour."""
+
+    @property
+    def problems(self) -> Mapping[str, Problem]:
+        return {path: info.problem for path, info in self.infos.items() if info.problem}
+
+    @property
+    def total(self) -> LayerInfo:
+        return self.infos[""]
+
+
+def infer_shapes(model: ModelSpec, previous: Inference | None = None) -> Inference:
+    """LayerInfo of every layer and, at "", of the whole model, sparing the work that `previous` has done.
+
+    Without an input, and in a model that is not a Sequential, counts are given and shapes are not.
+    """
+    result = Inference({"": LayerInfo()})
+    flow = None
+    if model.is_sequential and len(model.inputs) == 1:
+        flow = _Flow((Signal(model.inputs[0].shape, model.inputs[0].dtype),), _Field())
+    _Walk(result, previous.steps if previous else {}).container("", model.root, flow)
+    return result
+
+
+class _Walk:
+    """One pass over a model; remembers whose output is flowing, so that a problem can name it."""
+
+    def __init__(self, result: Inference, known: Steps) -> None:
+        self.infos = result.infos
+        self.steps = result.steps
+        self.known = known
+        self.source = "the input"
+
+    def container(self, path: str, layer: LayerSpec, flow: _Flow | None) -> _Flow | None:
+        """Walk what is inside; its info is the sum of theirs, in at the first and out at the last."""
+        arrived = flow
+        self.infos[path] = LayerInfo()  # holds the place: execution order is depth first
+        prefix = f"{path}." if path else ""
+        inside = []
+        for child in layer.layers:
+            child_path = prefix + child.name
+            if child.layers or child.kind == "Sequential":
+                flow = self.container(child_path, child, flow)
+                info = self.infos[child_path]
+            else:
+                info, flow = self.step(child_path, child, flow)
+                self.infos[child_path] = info
+            inside.append(info)
+            if info.output_shape is not None:
+                self.source = child_path
+        if not layer.enabled:
+            flow = arrived
+        self.infos[path] = _sum(layer, inside, arrived, flow)
+        return flow
+
+    def step(self, path: str, layer: LayerSpec, flow: _Flow | None) -> tuple[LayerInfo, _Flow | None]:
+        """What one layer without layers inside makes of what arrives."""
+        key = (id(layer), flow)
+        found = self.known.get(key)
+        if found is None or found[0] is not layer:
+            info, after = self.infer(path, layer, flow)
+            if info.problem:
+                return info, after
+            found = (layer, info, after)
+        self.steps[key] = found
+        return found[1], found[2]
+
+    def infer(self, path: str, layer: LayerSpec, flow: _Flow | None) -> tuple[LayerInfo, _Flow | None]:
+        """The same, worked out by the rule of its kind."""
+        kind = KINDS.get(layer.kind or "") if layer.origin == "declared" else None
+        if kind is None:
+            info = _counted(layer, flow)._replace(unknown=_no_rule(layer))
+            return info, (flow if not layer.enabled else None)
+        try:
+            args = bind(kind.name, layer.args)
+            kind.check(args)
+        except ArgumentError as error:
+            info = _counted(layer, flow)._replace(problem=Problem(f"{path} {error}", str(error)))
+            return info, None
+        info = _counted(layer, flow, kind.parameters(args), kind.buffers(args))
+        if flow is None:
+            return info, None
+        if not layer.enabled:
+            return _with_output(info, flow.signals, flow.field), flow
+        try:
+            signals, macs = _apply(kind, args, flow.signals)
+        except ShapeError as error:
+            source = f" from {self.source}" if error.names_source else ""
+            return info._replace(problem=Problem(f"{path} {error}{source}", str(error))), None
+        except ArgumentError as error:
+            return info._replace(problem=Problem(f"{path} {error}", str(error))), None
+        reach = _advance(kind, args, flow)
+        return _with_output(info, signals, reach)._replace(macs=macs), _Flow(signals, reach)
+
+
+def _apply(kind: Kind, args: Arguments, arriving: tuple[Signal, ...]) -> tuple[tuple[Signal, ...], int | None]:
+    """What the kind gives out, and its multiply-adds. Raises ShapeError also for a tuple where one tensor goes in."""
+    if kind.name == "Identity":  # the one layer that hands on whatever it is given
+        return arriving, None
+    if len(arriving) > 1:
+        raise ShapeError(f"takes one tensor, a tuple of {len(arriving)} arrives")
+    output = kind.output(args, arriving[0])
+    signals = (output,) if isinstance(output, Signal) else output
+    return signals, kind.macs(args, arriving[0], signals[0]) if kind.macs else None
+
+
+def _advance(kind: Kind, args: Arguments, flow: _Flow) -> _Field | None:
+    """The receptive field after the layer. Source: Araujo et al., Computing Receptive Fields, Distill 2019, eq. (2)."""
+    before = flow.field
+    if before is None or kind.is_elementwise:
+        return before
+    window: Window | None = kind.window(args, flow.signals[0]) if kind.window else None
+    if window is None:
+        return None
+    size = before.size or (1,) * len(window.extent)
+    jump = before.jump or (1,) * len(window.extent)
+    if len(size) != len(window.extent):
+        return None
+    return _Field(
+        tuple(s + (extent - 1) * j for s, extent, j in zip(size, window.extent, jump, strict=True)),
+        tuple(j * stride for j, stride in zip(jump, window.stride, strict=True)),
+    )
+
+
+def _no_rule(layer: LayerSpec) -> str:
+    """Why the output of a layer that no rule covers is not known."""
+    if layer.origin == "declared" and layer.kind:
+        known = "yet " if layer.kind in catalogue() else ""
+        return f"no rule {known}for {layer.kind}"
+    return ""
+
+
+def _with_output(info: LayerInfo, signals: tuple[Signal, ...], reach: _Field | None) -> LayerInfo:
+    shapes = tuple(signal.shape for signal in signals)
+    return info._replace(
+        output_shape=shapes[0] if len(shapes) == 1 else shapes,
+        output_dtype=signals[0].dtype,
+        activation_bytes=sum(math.prod(signal.shape) * TORCH_DTYPES[signal.dtype].bits // 8 for signal in signals),
+        receptive_field=reach.size or None if reach else None,
+    )
+
+
+def _counted(
+    layer: LayerSpec,
+    arrived: _Flow | None,
+    parameters: Mapping[str, Shape] | None = None,
+    buffers: Mapping[str, Shape] | None = None,
+) -> LayerInfo:
+    """The info of a layer's own tensors, the output not yet known.
+
+    Parameters are what the rule names; without one, the floating tensors that are not running statistics. Tensors that
+    a file holds count with their shape there, others with the rule's.
+    """
+    num_params = num_trainable = num_buffers = 0
+    shapes: list[tuple[str, Shape, bool]]
+    if layer.tensors or parameters is None:
+        shapes = [
+            (name, shape, name in parameters if parameters is not None else is_parameter(name, dtype))
+            for name, dtype, shape, _, _ in layer.tensors
+        ]
+    else:
+        shapes = [(name, shape, True) for name, shape in parameters.items()]
+        shapes += [(name, shape, False) for name, shape in (buffers or {}).items()]
+    for name, shape, counts in shapes:
+        if name in layer.tied:
+            continue
+        size = math.prod(shape)
+        if counts:
+            num_params += size
+            num_trainable += size if name not in layer.frozen else 0
+        else:
+            num_buffers += size
+    input_shape = arrived.signals[0].shape if arrived else None
+    return LayerInfo(input_shape, None, "", num_params, num_trainable, num_buffers)
+
+
+def is_parameter(name: str, dtype: str) -> bool:
+    """Whether a tensor that no rule knows counts as a parameter: floating, and not a running statistic."""
+    return dtype in FLOATING and name not in RUNNING_STATISTICS
+
+
+def _sum(layer: LayerSpec, inside: list[LayerInfo], arrived: _Flow | None, flow: _Flow | None) -> LayerInfo:
+    """The info of a container: its own tensors and the sum of what is inside."""
+    own = _counted(layer, arrived)
+    info = own._replace(
+        num_params=own.num_params + sum(info.num_params for info in inside),
+        num_trainable=own.num_trainable + sum(info.num_trainable for info in inside),
+        num_buffers=own.num_buffers + sum(info.num_buffers for info in inside),
+    )
+    if flow is None:
+        return info
+    counted = [info.macs for info in inside if info.macs is not None]
+    return _with_output(info, flow.signals, flow.field)._replace(
+        macs=sum(counted) if counted else None,
+        activation_bytes=sum(info.activation_bytes or 0 for info in inside),
+    )

@@ -1,0 +1,80 @@
+"""Every layer of torch.nn by name: arguments, defaults, group, one line of description. Read from a generated file.
+
+`python -m seqtui.engine.catalogue` writes `catalogue.json` from the installed torch; nobody edits it by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from seqtui.model.kinds.kind import ArgumentError, Arguments
+from seqtui.model.spec import Value
+
+
+class Parameter(NamedTuple):
+    """One argument of a constructor."""
+
+    name: str
+    annotation: str
+    is_required: bool
+    default: Value = None
+
+
+class Entry(NamedTuple):
+    """What torch's own signature and docstring say of a layer."""
+
+    kind: str
+    group: str
+    """The module of torch.nn that defines it: `conv`, `pooling`."""
+    description: str
+    parameters: tuple[Parameter, ...]
+
+
+@cache
+def catalogue() -> Mapping[str, Entry]:
+    """Every kind by its class name in torch.nn."""
+    with open(os.path.join(os.path.dirname(__file__), "catalogue.json"), encoding="utf-8") as file:
+        document = json.load(file)
+    return {
+        kind: Entry(
+            kind,
+            row["group"],
+            row["description"],
+            tuple(
+                Parameter(name, annotation, not default, _value(default[0]) if default else None)
+                for name, annotation, *default in row["parameters"]
+            ),
+        )
+        for kind, row in document["layers"].items()
+    }
+
+
+def bind(kind: str, args: Mapping[str, Value]) -> Arguments:
+    """All arguments of a kind, given ones over defaults. Raises ArgumentError for a missing or an unknown one."""
+    names, defaults = _signature(kind)
+    values = {**defaults, **args}
+    if values.keys() != names:
+        unknown = [name for name in args if name not in names]
+        missing = [parameter.name for parameter in catalogue()[kind].parameters if parameter.name not in values]
+        raise ArgumentError(f"has no argument {unknown[0]}" if unknown else f"needs {missing[0]}")
+    return Arguments(values)
+
+
+@cache
+def _signature(kind: str) -> tuple[frozenset[str], dict[str, Value]]:
+    """The names of all parameters of a kind, and the defaults of those that have one."""
+    parameters = catalogue()[kind].parameters
+    defaults = {parameter.name: parameter.default for parameter in parameters if not parameter.is_required}
+    return frozenset(parameter.name for parameter in parameters), defaults
+
+
+def _value(value: object) -> Value:
+    """A JSON value with its lists as tuples."""
+    if isinstance(value, list):
+        return tuple(_value(item) for item in value)
+    assert value is None or isinstance(value, int | float | str)  # JSON written by our own script; bool is an int
+    return value

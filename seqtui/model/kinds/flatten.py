@@ -1,0 +1,62 @@
+"""Flatten and Unflatten: the same numbers in another shape."""
+
+from __future__ import annotations
+
+import math
+
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal
+from seqtui.model.kinds.sentences import dimension, times
+from seqtui.model.tensors import Shape
+
+
+def _flatten_output(args: Arguments, x: Signal) -> Signal:
+    """The dimensions start_dim to end_dim as one. Source: torch.nn.Flatten, "Shape"."""
+    start, end = dimension(args.integer("start_dim"), x), dimension(args.integer("end_dim"), x)
+    if start > end:
+        raise ShapeError(f"begins at dimension {start} and ends at {end}: {len(x.shape)} dimensions arrive")
+    return Signal((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]), x.dtype)
+
+
+def _flatten_words(args: Arguments) -> str:
+    start, end = args["start_dim"], args["end_dim"]
+    return "" if (start, end) == (1, -1) else f"{start}…{end}"
+
+
+def _unflatten_check(args: Arguments) -> None:
+    sizes = args["unflattened_size"]
+    if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
+        raise ArgumentError(f"needs whole numbers for unflattened_size, not {sizes!r}")
+
+
+def _unflatten_output(args: Arguments, x: Signal) -> Signal:
+    """One dimension as several. Source: torch.nn.Unflatten, "Shape"; one size may be -1, which torch works out."""
+    if not x.shape:
+        raise ShapeError("needs at least 1 dimension, 0 arrive")
+    axis = dimension(args.integer("dim"), x)
+    sizes = _unflattened(args.integers("unflattened_size", 1), x.shape[axis])
+    return Signal((*x.shape[:axis], *sizes, *x.shape[axis + 1 :]), x.dtype)
+
+
+def _unflattened(sizes: Shape, length: int) -> Shape:
+    """The sizes with a -1 worked out. Raises ShapeError unless their product is the length."""
+    known = math.prod(size for size in sizes if size != -1)
+    if min(sizes) < -1 or sizes.count(-1) > 1:
+        raise ArgumentError(f"needs sizes of at least 0, of which one may be -1, not {times(sizes)}")
+    if -1 not in sizes:
+        if known != length:
+            raise ShapeError(f"takes {known} elements for {times(sizes)}, {length} arrive")
+        return sizes
+    if not known or length % known:
+        raise ShapeError(f"takes a multiple of {known} elements for {times(sizes)}, {length} arrive")
+    return tuple(length // known if size == -1 else size for size in sizes)
+
+
+KINDS = (
+    Kind(name="Flatten", output=_flatten_output, words=_flatten_words),
+    Kind(
+        name="Unflatten",
+        output=_unflatten_output,
+        check=_unflatten_check,
+        words=lambda args: f"{args['dim']} to {times(args['unflattened_size'])}",
+    ),
+)

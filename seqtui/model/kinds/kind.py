@@ -1,0 +1,146 @@
+"""What a row about a kind of layer is made of. The rows stand in the modules beside this one, one a family.
+
+A rule must agree with torch: the same shapes, and a failure exactly where a small float32 CPU tensor fails in eval
+mode. The tests ask torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from seqtui.model.spec import Value
+from seqtui.model.tensors import Shape
+
+
+class ShapeError(Exception):
+    """What arrives does not fit.
+
+    The message continues a sentence that begins with the layer's path and, with `names_source`, ends in what arrives,
+    so that the layer it comes from can be added: "takes 400 features, 600 arrive" (+ " from flatten").
+    """
+
+    def __init__(self, message: str, names_source: bool = True) -> None:
+        super().__init__(message)
+        self.names_source = names_source
+
+
+class ArgumentError(Exception):
+    """torch's constructor would refuse these arguments. The message continues a sentence that begins with the path."""
+
+
+class Signal(NamedTuple):
+    """What flows from one layer to the next."""
+
+    shape: Shape
+    dtype: str
+    """torch's word, `float32`."""
+
+
+class Window(NamedTuple):
+    """How far one output element reaches into its input, for each of the last dimensions, in elements."""
+
+    extent: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+class Arguments(Mapping[str, Value]):
+    """A kind's arguments with every default filled in, and typed ways to ask for one."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def integer(self, name: str) -> int:
+        """A whole number. Raises ArgumentError for anything else."""
+        value = self._values[name]
+        if not isinstance(value, int):
+            raise ArgumentError(f"needs a whole number for {name}, not {value!r}")
+        return value
+
+    def number(self, name: str) -> float:
+        """A whole number or a fraction. Raises ArgumentError for anything else."""
+        value = self._values[name]
+        if not isinstance(value, int | float):
+            raise ArgumentError(f"needs a number for {name}, not {value!r}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """What Python holds for true in the argument, as torch itself asks."""
+        return bool(self._values[name])
+
+    def integers(self, name: str, dims: int) -> tuple[int, ...]:
+        """The whole numbers of a tuple as they are, or a single number `dims` times. Raises ArgumentError otherwise."""
+        value = self._values[name]
+        if isinstance(value, int):
+            return (value,) * dims
+        sizes = tuple(size for size in value if isinstance(size, int)) if isinstance(value, tuple) else ()
+        if not sizes or sizes != value:
+            raise ArgumentError(f"needs whole numbers for {name}, not {value!r}")
+        return sizes
+
+    def sizes(self, name: str, dims: int) -> tuple[int, ...]:
+        """One whole number a dimension; a single one counts for all. Raises ArgumentError for anything else."""
+        sizes = self.integers(name, dims)
+        if len(sizes) == 1:
+            return sizes * dims
+        if len(sizes) != dims:
+            raise ArgumentError(f"needs {dims} whole numbers for {name}, not {len(sizes)}")
+        return sizes
+
+
+Shapes = dict[str, Shape]
+Output = Signal | tuple[Signal, ...]
+"""What comes out: one tensor, or several (a recurrent layer gives its output and its states, flattened in order)."""
+
+
+def no_tensors(args: Arguments) -> Shapes:
+    """The parameters or buffers of a kind that has none."""
+    return {}
+
+
+def accept(args: Arguments) -> None:
+    """The check of a kind whose constructor refuses nothing that its parameters do not."""
+
+
+def no_words(args: Arguments) -> str:
+    """The words of a kind that needs none."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """All that is known of one class in torch.nn."""
+
+    name: str
+    output: Callable[[Arguments, Signal], Output]
+    """What comes out for what goes in. Raises ShapeError where torch's forward raises, ArgumentError where the
+    arguments only show themselves wrong in the forward pass."""
+    check: Callable[[Arguments], None] = accept
+    """Raises ArgumentError where torch's constructor raises."""
+    parameters: Callable[[Arguments], Shapes] = no_tensors
+    """Names and shapes in torch's order. Only asked once `check` has passed."""
+    buffers: Callable[[Arguments], Shapes] = no_tensors
+    """The same for persistent buffers. `num_batches_tracked` is int64, all others float."""
+    macs: Callable[[Arguments, Signal, Signal], int] | None = None
+    """Multiply-adds of (input, first output), half of what torch.utils.flop_counter counts; None where it skips."""
+    window: Callable[[Arguments, Signal], Window | None] | None = None
+    """The receptive field's step; None for a kind after which an output element may see the whole input."""
+    is_elementwise: bool = False
+    """Whether each output element sees only the input element at its place, so that the receptive field stays."""
+    words: Callable[[Arguments], str] = no_words
+    """Its arguments in a few cells for the table, without the kind's name: `3→16 k3 p1`."""

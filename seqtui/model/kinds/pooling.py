@@ -1,0 +1,164 @@
+"""Max and average pooling of one to three dimensions, over a sliding window or down to a given size."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Output, ShapeError, Signal, Window
+from seqtui.model.kinds.sentences import (
+    brief,
+    dilated,
+    marks,
+    require_at_least,
+    require_dimensions,
+    require_elements,
+    require_float,
+    window_misfit,
+)
+from seqtui.model.tensors import Shape
+
+
+def pooled_length(length: int, window: int, stride: int, padding: int, ceil_mode: bool) -> int:
+    """Output length of one dimension; `window` is dilated, `padding` stands on each side, all in elements.
+
+    Below 1 when the window does not fit. In ceil mode no window may begin in the padding after the input.
+    Source: torch.nn.MaxPool2d, "Shape", and ATen/native/Pool.h, pooling_output_shape.
+    """
+    span = length + 2 * padding - window
+    if not ceil_mode:
+        return span // stride + 1
+    out = -(-span // stride) + 1
+    return out - 1 if (out - 1) * stride >= length + padding else out
+
+
+def _window(dims: int, args: Arguments, x: Signal) -> Window:
+    kernel = args.sizes("kernel_size", dims)
+    extent = dilated(kernel, args.sizes("dilation", dims)) if "dilation" in args else kernel
+    return Window(extent, kernel if args["stride"] is None else args.sizes("stride", dims))
+
+
+def _geometry(dims: int, args: Arguments, x: Signal) -> tuple[Shape, Shape, Shape]:
+    """(dilated window, stride, padding). Raises ArgumentError for what torch's forward refuses of them."""
+    kernel, padding = args.sizes("kernel_size", dims), args.sizes("padding", dims)
+    require_at_least(1, "kernel_size", *kernel)
+    if "dilation" in args:
+        require_at_least(1, "dilation", *args.sizes("dilation", dims))
+    window, stride = _window(dims, args, x)
+    require_at_least(1, "stride", *stride)
+    require_at_least(0, "padding", *padding)
+    if any(border > size // 2 for border, size in zip(padding, kernel, strict=True)):
+        raise ArgumentError(f"needs padding of at most half of kernel_size, not {brief(padding)} of {brief(kernel)}")
+    return window, stride, padding
+
+
+def _lengths(dims: int, args: Arguments, x: Signal) -> Shape:
+    window, stride, padding = _geometry(dims, args, x)
+    lengths = x.shape[-dims:]
+    ceil_mode = args.flag("ceil_mode")
+    out = tuple(pooled_length(*sizes, ceil_mode) for sizes in zip(lengths, window, stride, padding, strict=True))
+    if min(out) < 1:
+        padded = tuple(length + 2 * border for length, border in zip(lengths, padding, strict=True))
+        raise window_misfit(window, lengths, padded)
+    return out
+
+
+def _max_output(dims: int, args: Arguments, x: Signal) -> Output:
+    """(N, C, *lengths) or (C, *lengths) -> new lengths; with return_indices the places of the maxima as well.
+
+    Source: torch.nn.MaxPool2d, "Shape".
+    """
+    require_dimensions(x, dims + 1, dims + 2)
+    require_elements(x, -dims - 1)
+    out = Signal((*x.shape[:-dims], *_lengths(dims, args, x)), x.dtype)
+    if args.flag("return_indices"):
+        return out, Signal(out.shape, "int64")
+    if dims == 1:
+        require_float(x)
+    return out
+
+
+def _average_output(dims: int, args: Arguments, x: Signal) -> Signal:
+    """(N, C, *lengths) or (C, *lengths) -> new lengths, whole numbers too. Source: torch.nn.AvgPool2d, "Shape"."""
+    require_dimensions(x, dims + 1, dims + 2)
+    require_elements(x, -dims - 1)
+    if dims > 1 and args["divisor_override"] == 0:
+        raise ArgumentError("cannot divide by divisor_override 0")
+    kernel = args.sizes("kernel_size", dims)
+    if dims == 3 and any(size > length for size, length in zip(kernel, x.shape[-3:], strict=True)):
+        raise window_misfit(kernel, x.shape[-3:], x.shape[-3:])  # padding does not help here
+    return Signal((*x.shape[:-dims], *_lengths(dims, args, x)), x.dtype)
+
+
+def _target(dims: int, args: Arguments, x: Signal) -> Shape:
+    """output_size with each None replaced by the length that arrives."""
+    wanted = args["output_size"]
+    sizes = wanted if isinstance(wanted, tuple) else (wanted,) * dims
+    if len(sizes) != dims:
+        raise ArgumentError(f"needs {dims} sizes for output_size, not {len(sizes)}")
+    if wanted is None or (dims == 1 and None in sizes):
+        raise ArgumentError("needs output_size")
+    least = dims + 1 if isinstance(wanted, tuple) else dims
+    if len(x.shape) < least:
+        raise ShapeError(f"needs at least {least} dimensions, {len(x.shape)} arrive")
+    out = tuple(length if size is None else size for size, length in zip(sizes, x.shape[-dims:], strict=True))
+    whole = tuple(size for size in out if isinstance(size, int))
+    if whole != out:
+        raise ArgumentError(f"needs whole numbers for output_size, not {wanted!r}")
+    return whole
+
+
+def adaptive_average(out: Shape, x: Signal) -> Signal:
+    """What torch.nn.functional.adaptive_avg_pool1d to 3d give for new lengths, 0 included."""
+    dims = len(out)
+    is_mean = set(out) == {1}
+    require_at_least(0, "output_size", *out)
+    if not is_mean or dims == 1:  # a mean takes any further dimensions
+        require_dimensions(x, dims + 1, dims + 2)
+    if not is_mean:  # and empty ones
+        require_elements(x, -dims if dims < 3 else 1)
+    y = Signal((*x.shape[:-dims], *out), x.dtype)
+    if is_mean or dims == 3 or 0 not in y.shape:  # an empty output is computed of any type
+        require_float(x)
+    return y
+
+
+def _adaptive_average_output(dims: int, args: Arguments, x: Signal) -> Signal:
+    """(N, C, *lengths) or (C, *lengths) -> (…, *output_size). Source: torch.nn.AdaptiveAvgPool2d, "Shape"."""
+    return adaptive_average(_target(dims, args, x), x)
+
+
+def _adaptive_max_output(dims: int, args: Arguments, x: Signal) -> Output:
+    """The same of maxima; with return_indices their places as well. Source: torch.nn.AdaptiveMaxPool2d, "Shape"."""
+    require_dimensions(x, dims + 1, dims + 2)
+    require_float(x)
+    out = _target(dims, args, x)
+    require_at_least(0, "output_size", *out)
+    require_elements(x, 1)
+    y = Signal((*x.shape[:-dims], *out), x.dtype)
+    return (y, Signal(y.shape, "int64")) if args.flag("return_indices") else y
+
+
+def _words(args: Arguments) -> str:
+    dilation = (("dilation", "d", 1),) if "dilation" in args else ()
+    stride = brief(args["kernel_size"])
+    return stride + marks(args, ("stride", "s", stride), ("padding", "p", 0), *dilation)
+
+
+def _adaptive_words(args: Arguments) -> str:
+    return brief(args["output_size"])
+
+
+def _sliding(name: str, dims: int) -> Kind:
+    output = _max_output if name == "MaxPool" else _average_output
+    return Kind(name=f"{name}{dims}d", output=partial(output, dims), window=partial(_window, dims), words=_words)
+
+
+def _adaptive(name: str, dims: int) -> Kind:
+    output = _adaptive_max_output if name == "AdaptiveMaxPool" else _adaptive_average_output
+    return Kind(name=f"{name}{dims}d", output=partial(output, dims), words=_adaptive_words)
+
+
+KINDS = (
+    *(_sliding(name, dims) for name in ("MaxPool", "AvgPool") for dims in (1, 2, 3)),
+    *(_adaptive(name, dims) for name in ("AdaptiveAvgPool", "AdaptiveMaxPool") for dims in (1, 2, 3)),
+)

@@ -1,0 +1,104 @@
+"""A model as a frozen value: layers by name, what goes in, and what the file says beside.
+
+Nothing here computes a shape or knows a kind; a change makes a new value that shares every layer it did not touch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from seqtui.model.tensors import Shape, TensorInfo
+
+Value = int | float | bool | str | None | tuple["Value", ...]
+"""What an argument of a layer can be. Lists become tuples on the way in."""
+
+Origin = Literal["declared", "guessed", "opaque"]
+"""`declared`: a spec or code said so. `guessed`: read from names and shapes. `opaque`: its forward is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One named layer and what stands inside it."""
+
+    name: str
+    """One part of a dotted path: `conv1`, `0`. Empty for the root alone."""
+    kind: str | None = None
+    """The class name in torch.nn, or None where only tensors are known."""
+    args: Mapping[str, Value] = field(default_factory=dict)
+    """What its constructor is given, by name; arguments left at their default may be absent."""
+    tensors: tuple[TensorInfo, ...] = ()
+    """Its own parameters and buffers, named without the path: `weight`."""
+    tied: Mapping[str, str] = field(default_factory=dict)
+    """Own tensor name -> full name of the tensor that owns its numbers."""
+    frozen: frozenset[str] = frozenset()
+    """Names of own parameters with `requires_grad` off."""
+    layers: tuple[LayerSpec, ...] = ()
+    enabled: bool = True
+    """False bypasses the layer: it stays in the model and its input passes through."""
+    origin: Origin = "declared"
+    alternatives: tuple[str, ...] = ()
+    """For a guess: what else the tensors could be, likeliest first."""
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, LayerSpec]]:
+        """(path, layer) of everything inside, depth first in order; not the layer itself."""
+        for layer in self.layers:
+            path = f"{prefix}{layer.name}"
+            yield path, layer
+            if layer.layers:
+                yield from layer.walk(f"{path}.")
+
+
+class InputSpec(NamedTuple):
+    """What a model is fed."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    """torch's word."""
+
+
+class Call(NamedTuple):
+    """One use of a layer in a functional model: who feeds whom."""
+
+    path: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A whole model. Its root is a Sequential, or an opaque tree of tensors."""
+
+    root: LayerSpec
+    """Nameless; its layers are the model's, its tensors those that belong to no layer."""
+    inputs: tuple[InputSpec, ...] = ()
+    calls: tuple[Call, ...] = ()
+    """Empty for a Sequential."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the file carries beside tensors and spec, every key kept when it is written again."""
+
+    @property
+    def layers(self) -> tuple[LayerSpec, ...]:
+        return self.root.layers
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether layers run one after another, so that shapes can be followed."""
+        return self.root.kind == "Sequential" and self.root.origin == "declared"
+
+    def walk(self) -> Iterator[tuple[str, LayerSpec]]:
+        """(dotted path, layer) of every layer, depth first in execution order; not the root."""
+        return self.root.walk()
+
+    def layer(self, path: str) -> LayerSpec:
+        """The layer at a dotted path, the root at "". Raises KeyError where there is none."""
+        layer = self.root
+        for name in path.split(".") if path else ():
+            matches = (child for child in layer.layers if child.name == name)
+            found = next(matches, None)
+            if found is None:
+                raise KeyError(path)
+            layer = found
+        return layer

@@ -1,0 +1,100 @@
+"""Numbers, shapes and sizes as a person reads them. Numbers stay numbers everywhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+NONE = "·"
+"""Shown where there is none."""
+UNKNOWN = "unknown"
+
+ASCII = str.maketrans(
+    {
+        "×": "x", "→": "->", "·": "-", "…": "~", "●": "*", "○": "o", "❄": "F", "▸": "+", "▾": "-", "│": "|", "─": "-",
+        **{block: digit for digit, block in zip(" 12345678", " ▁▂▃▄▅▆▇█", strict=True) if block != " "},
+    }
+)  # fmt: skip
+"""What `--plain` puts in place of our own signs."""
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def shape_words(shape: Sequence[int]) -> str:
+    """`1×16×30×30`; a tensor without dimensions is a `scalar`."""
+    return "×".join(map(str, shape)) if shape else "scalar"
+
+
+def output_words(output: Sequence[int] | Sequence[Sequence[int]] | None) -> str:
+    """A shape, or for a tuple the first and how many more: `4×10×64 +2`."""
+    if output is None:
+        return UNKNOWN
+    shapes = [part for part in output if not isinstance(part, int)]
+    if not shapes:
+        return shape_words([size for size in output if isinstance(size, int)])
+    return f"{shape_words(shapes[0])} +{len(shapes) - 1}"
+
+
+def count_words(count: int | None) -> str:
+    """`9,216`; none for zero or None."""
+    return f"{count:,}" if count else NONE
+
+
+def short_count(count: int | None) -> str:
+    """Four cells or fewer of a count: `417 k`, `1.2 M`; none for zero or None."""
+    if not count:
+        return NONE
+    return f"{count}" if count < 1000 else _scaled(count, ("k", "M", "G", "T", "P", "E"))
+
+
+def bytes_words(size: int | None) -> str:
+    """Bytes in decimal units with three digits: `247 kB`, `1.07 GB`; none for None."""
+    if size is None:
+        return NONE
+    return f"{size} B" if size < 1000 else _scaled(size, ("kB", "MB", "GB", "TB", "PB", "EB"))
+
+
+def _scaled(value: int, units: tuple[str, ...]) -> str:
+    power = 1
+    while value / 1000**power >= 999.5 and power < len(units):
+        power += 1
+    return f"{value / 1000**power:.3g} {units[power - 1]}"
+
+
+def number_words(value: float | None) -> str:
+    """A statistic in at most nine cells: three significant digits, whole numbers whole."""
+    if value is None:
+        return NONE
+    if value == 0 or (float(value).is_integer() and abs(value) < 1e6):
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 layer`, `13 layers`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def merged(counts: Sequence[int], bins: int) -> list[int]:
+    """A histogram in fewer bins, a divisor of how many it has."""
+    each = len(counts) // bins
+    return [sum(counts[start : start + each]) for start in range(0, len(counts), each)] if each else list(counts)
+
+
+def sparkline(counts: Sequence[int], bins: int) -> str:
+    """A histogram as one line of blocks, its highest bin a full one; a bin that holds anything is never blank."""
+    bars = merged(counts, bins)
+    top = max(bars, default=0)
+    return "".join(BLOCKS[math.ceil(count / top * 8)] for count in bars) if top else ""
+
+
+def flow(facts: Sequence[str], width: int) -> list[str]:
+    """Facts one after the other, in as many lines as they need at a width in cells."""
+    lines = [""]
+    for fact in facts:
+        longer = f"{lines[-1]}   {fact}" if lines[-1] else fact
+        if lines[-1] and len(longer) > width:
+            lines.append(fact)
+        else:
+            lines[-1] = longer
+    return lines
