@@ -1,0 +1,137 @@
+"""Bytes that can be read in part, wherever they lie, and the one kind of source there is so far: a file on disk.
+
+Nothing here maps a file into memory: when a mapped file shrinks, the process dies of SIGBUS; a read gives an error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import NamedTuple, Protocol
+
+from seqtui.errors import FileError, FormatError
+
+
+class Stamp(NamedTuple):
+    """What tells that somebody replaced or changed a file."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+class ByteSource(Protocol):
+    """Numbered bytes. Reading is safe from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The file or address, as messages name it."""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The file as it was when it was opened; None where there is no such thing."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """Fill the whole byte buffer from `offset` on. Raises FormatError where the bytes end, FileError where reading
+        fails."""
+
+    def close(self) -> None: ...
+
+
+_NOT_OPENED = {
+    errno.ENOENT: ("there is no such file", "Check the name and the folder."),
+    errno.ENOTDIR: ("there is no such file: a part of its path is not a folder", "Check the name and the folder."),
+    errno.EACCES: ("you have no permission to read it", "Ask its owner, or copy a version that you may read."),
+    errno.EPERM: ("you have no permission to read it", "Ask its owner, or copy a version that you may read."),
+    errno.ELOOP: ("its symbolic links lead in a circle", "Remove the link and name the file itself."),
+    errno.ENAMETOOLONG: ("there is no such file: the name is too long", "Check the name."),
+    errno.ENXIO: ("it is a socket or a device, not a file", "Name a file of tensors."),
+    errno.ENODEV: ("it is a device, not a file", "Name a file of tensors."),
+}
+"""What the system says to opening -> what is wrong, what to do."""
+
+_NOT_REGULAR = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+class _Descriptor:
+    """An open file's number, given back when nobody uses it any more.
+
+    A number that is closed while a thread reads from it may be another file's by then.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+class FileSource:
+    """A regular file, read by position: no shared cursor, no mapping."""
+
+    def __init__(self, path: str) -> None:
+        """Open without waiting: a pipe without a writer would never answer. Raises FileError."""
+        self.name = path
+        try:
+            descriptor = _Descriptor(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
+        except OSError as error:
+            message, hint = _NOT_OPENED.get(error.errno or 0, (f"it cannot be opened: {error.strerror}", ""))
+            raise FileError(message, hint, path) from None
+        except ValueError:  # a NUL, or half a character
+            raise FileError("there is no such file: no file can have this name", file=path) from None
+        status = os.fstat(descriptor.number)
+        if not stat.S_ISREG(status.st_mode):
+            what = next((what for is_it, what in _NOT_REGULAR if is_it(status.st_mode)), "something else")
+            raise FileError(f"it is {what}, not a file", "Name a file of tensors.", path)
+        self._descriptor: _Descriptor | None = descriptor
+        self.size = status.st_size
+        self.stamp = stamp_from(status)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        descriptor = self._descriptor
+        if descriptor is None:
+            raise FileError("it was closed while it was still read", "Open it again.", self.name)
+        filled = 0
+        while filled < buffer.nbytes:
+            try:
+                count = os.preadv(descriptor.number, [buffer[filled:]], offset + filled)
+            except OSError as error:
+                raise FileError(f"reading it failed: {error.strerror}", "Check the disk.", self.name) from None
+            if count == 0:
+                raise FormatError(
+                    f"the file ends at byte {offset + filled:,} while bytes up to {offset + buffer.nbytes:,} are read",
+                    "It was cut off or is being written: copy it again.",
+                    self.name,
+                )
+            filled += count
+
+    def close(self) -> None:
+        """Reads under way end well, later ones raise FileError. Closing twice is harmless."""
+        self._descriptor = None
+
+
+def stamp_from(status: os.stat_result) -> Stamp:
+    """The stamp in what `os.stat` gave."""
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """The file as it is now, through symbolic links; None where there is none. Raises FileError when nobody can say."""
+    try:
+        return stamp_from(os.stat(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FileError(f"it cannot be reached: {error.strerror}", file=path) from None

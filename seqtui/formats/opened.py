@@ -1,0 +1,30 @@
+"""What opening a file gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seqtui.formats.tensor_source import TensorSource
+from seqtui.model.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model, and the open files that its tensors lie in."""
+
+    model: ModelSpec
+    sources: Mapping[str, TensorSource]
+    """By source id. Whoever opened the model closes them."""
+    path: str
+    """As the user wrote it."""
+    format: str
+    """One word: `safetensors`."""
+    prefix: str = ""
+    """The wrapper that all names of a file without a spec carry, left out of the model's paths: `module.`."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know, in sentences: where spec and tensors disagree, what cannot be read."""
+
+    def close(self) -> None:
+        for source in self.sources.values():
+            source.close()
