@@ -1,0 +1,1 @@
+"""Numbers about tensors, read from any `TensorSource` in parts. numpy inside functions only, never torch."""
