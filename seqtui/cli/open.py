@@ -1,0 +1,36 @@
+"""`seqtui open`: the screens; the summary as text where there is no screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from seqtui.cli.output import is_terminal
+from seqtui.formats import open_model
+from seqtui.model.inputs import parse_input
+from seqtui.workspace import Workspace
+
+
+def run(options: argparse.Namespace) -> int:
+    """Take the screen once the file is known to be good; give the exit code that the app leaves with."""
+    if not is_terminal() or not sys.stdin.isatty():
+        return _as_text(options)
+    workspace = Workspace(open_model(options.model))
+    if options.input:
+        workspace.set_input(parse_input(options.input))
+
+    from seqtui.tui.app import SeqtuiApp
+
+    app = SeqtuiApp(workspace, select=options.select, theme=options.theme)
+    code = app.run(mouse=not options.no_mouse)
+    workspace.close()
+    return code if code is not None else app.return_code or 0
+
+
+def _as_text(options: argparse.Namespace) -> int:
+    """What `summary` prints, and one line of advice; 0, since nothing was asked about shapes that fit."""
+    from seqtui.cli import summary
+
+    summary.run(argparse.Namespace(**{**vars(options), "depth": None, "json": False}))
+    sys.stderr.write("seqtui: no screen to open here; run it in a terminal, or use seqtui summary\n")
+    return 0

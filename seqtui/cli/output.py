@@ -1,0 +1,58 @@
+"""What goes to stdout: lines with a little colour on a terminal, plain text into a pipe, ASCII on request, or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from seqtui.summary_text import Piece
+from seqtui.words import ASCII
+
+
+def is_terminal() -> bool:
+    """Whether a person reads stdout on a terminal that can do more than print."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int | None:
+    """Cells a line may take: the terminal's, or COLUMNS; None into a pipe, where nothing is cut."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil
+
+    return max(shutil.get_terminal_size().columns, 1)
+
+
+def write_lines(lines: Sequence[Sequence[Piece]], options: argparse.Namespace) -> None:
+    """Write lines, in colour where a terminal takes it."""
+    is_plain = getattr(options, "plain", False)
+    texts = [
+        [Piece(piece.text.translate(ASCII) if is_plain else piece.text, piece.style) for piece in line]
+        for line in lines
+    ]
+    if is_terminal() and not getattr(options, "no_color", False):
+        _write_coloured(texts)
+        return
+    text = "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in texts)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def write_json(document: object) -> None:
+    """One document, ASCII, keys in their order."""
+    import json
+
+    json.dump(document, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def _write_coloured(lines: Sequence[Sequence[Piece]]) -> None:
+    """By rich, which honours NO_COLOR and knows what the terminal can show."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(Text.assemble(*((piece.text, piece.style) for piece in line)))

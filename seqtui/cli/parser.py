@@ -1,0 +1,100 @@
+"""What can be typed: the verbs, their options, an example for each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Never
+
+from seqtui import __version__
+from seqtui.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our way of refusing: a UsageError with one line and one hint."""
+
+    def error(self, message: str) -> Never:
+        raise UsageError(message, hint=f"{self.prog} --help shows what can be typed.")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of one command; `verb` names the module beside this one that runs it. Raises UsageError."""
+    arguments = list(argv)
+    first = next((word for word in arguments if not word.startswith("-") or word == "-"), None)
+    if first is not None and first not in VERBS:
+        arguments.insert(arguments.index(first), "open")
+    parser = _parser()
+    if first is None and not any(word in ("-h", "--help", "--version") for word in arguments):
+        parser.error("no model named")
+    return parser.parse_args(arguments)
+
+
+def _common() -> Parser:
+    """Options that may stand before or after the verb."""
+    common = Parser(add_help=False)
+    common.add_argument("--plain", action="store_true", default=argparse.SUPPRESS, help="ASCII only")
+    common.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help="no colours")
+    return common
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="seqtui",
+        description="A terminal workbench for PyTorch models.",
+        epilog="seqtui MODEL is short for seqtui open MODEL.",
+        parents=[_common()],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"seqtui {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for name, (add, words, example) in VERBS.items():
+        verb = verbs.add_parser(
+            name, help=words, description=words, epilog=f"example: {example}", parents=[_common()], allow_abbrev=False
+        )
+        verb.add_argument("model", metavar="MODEL", help="a .safetensors file, or a directory that holds one")
+        add(verb)
+        verb.set_defaults(verb=name)
+    return parser
+
+
+def _add_input(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--input", metavar="SHAPE", help="what the model is fed: 1,3,32,32 or 4,12:int64")
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="a JSON document on stdout")
+
+
+def _open(verb: argparse.ArgumentParser) -> None:
+    _add_input(verb)
+    verb.add_argument("--select", metavar="PATH", default="", help="the layer or tensor to start on: conv1.weight")
+    verb.add_argument("--theme", metavar="NAME", default="", help="one of the themes that ctrl+t lists")
+    verb.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+def _summary(verb: argparse.ArgumentParser) -> None:
+    _add_input(verb)
+    verb.add_argument("--depth", metavar="N", type=_depth, help="show so many levels of layers")
+    _add_json(verb)
+
+
+def _weights(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("names", metavar="NAME", nargs="*", help="a tensor, a glob, or a part: 'conv1.weight[3, :, 1:4]'")
+    verb.add_argument("--values", action="store_true", help="the numbers themselves")
+    verb.add_argument("--histogram", action="store_true", help="statistics and a histogram of every tensor listed")
+    _add_json(verb)
+
+
+def _depth(text: str) -> int:
+    depth = int(text)
+    if depth < 0:
+        raise ValueError
+    return depth
+
+
+VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
+    "open": (_open, "look into a model on the screen", "seqtui open lenet5.safetensors"),
+    "summary": (_summary, "layers, output shapes, parameters", "seqtui summary lenet5.safetensors --json"),
+    "weights": (_weights, "tensors and their numbers", "seqtui weights lenet5.safetensors conv1.weight --values"),
+}
+"""What adds each verb's options, what it does, an example."""

@@ -1,0 +1,73 @@
+"""The layer table as lines of text, for pipes and terminals and notebooks. Standard library only."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from seqtui.model.infer import Inference
+from seqtui.model.spec import ModelSpec
+from seqtui.rows import Row, cells, model_row, rows_below
+from seqtui.safe_text import safe_text
+from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, layout
+from seqtui.words import bytes_words, plural
+
+Style = Literal["", "dim", "bold", "red"]
+"""How a terminal may show a piece of a line; rich's words."""
+
+COLUMNS = (LABEL, KIND, OUTPUT, PARAMS, MACS)
+STYLES: dict[str, Style] = {"kind": "dim", "macs": "dim"}
+
+
+class Piece(NamedTuple):
+    """Some text of one line in one style."""
+
+    text: str
+    style: Style = ""
+
+
+def summary_lines(
+    model: ModelSpec, inference: Inference, title: str, depth: int | None = None, width: int | None = None
+) -> list[list[Piece]]:
+    """A line a layer, down to `depth` levels (all by default), then the problems and the totals.
+
+    Without a `width` in cells no text is cut.
+    """
+    root = model_row(model)
+    shown = [root, *(row for row in rows_below(root, lambda row: depth is None or row.depth < depth) if _is_shown(row))]
+    texts = [cells(row, inference, title) for row in shown]
+    fields = [column.field for column in COLUMNS[1:]]
+    lines = [
+        ["  " * row.depth + text.label, *(getattr(text, field) for field in fields)]
+        for row, text in zip(shown, texts, strict=True)
+    ]
+    table = layout(COLUMNS, lines, width)
+    heading = [Piece(text, "bold") for text in table.line([column.title for column in COLUMNS])]
+    result = [heading]
+    for row_texts, text in zip(lines, texts, strict=True):
+        style: Style = "red" if text.state == "problem" else ""
+        pieces = zip(table.columns, table.line(row_texts), strict=True)
+        result.append([Piece(piece, style or STYLES.get(column.field, "")) for column, piece in pieces])
+    result.append([])
+    result += [[Piece(f"! {safe_text(problem.message)}", "red")] for problem in inference.problems.values()]
+    result.append([Piece(totals_words(model, inference))])
+    return result
+
+
+def totals_words(model: ModelSpec, inference: Inference) -> str:
+    """`5,088 parameters · 20.4 kB · 1,073,088 multiply-adds`."""
+    total = inference.total
+    words = [plural(total.num_params, "parameter")]
+    if total.num_params != total.num_trainable:
+        words.append(f"{total.num_trainable:,} trainable")
+    if total.num_buffers:
+        words.append(plural(total.num_buffers, "buffer element"))
+    size = sum(tensor.nbytes for _, layer in (("", model.root), *model.walk()) for tensor in layer.tensors)
+    words.append(bytes_words(size))
+    if total.macs is not None:
+        words.append(f"{total.macs:,} multiply-adds")
+    return " · ".join(words)
+
+
+def _is_shown(row: Row) -> bool:
+    """Layers, and the tensors that belong to none."""
+    return row.tensor is None or row.depth == 1

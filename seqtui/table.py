@@ -1,0 +1,120 @@
+"""Columns of text: how wide each is drawn, and a cell cut and padded to its column. For screens and pipes alike."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from seqtui.rows import SIGNS, Cells, Row
+
+GAP = 2
+"""Blank cells between two columns."""
+
+
+class Column(NamedTuple):
+    """One column of the layer table."""
+
+    field: str
+    """The field of Cells."""
+    title: str
+    is_number: bool = False
+    """Numbers stand right and are never cut."""
+    least: int = 0
+    """How narrow a column of words may get before others give way."""
+
+
+LABEL = Column("label", "Layer", least=14)
+KIND = Column("kind", "Kind", least=8)
+OUTPUT = Column("output", "Output", least=9)
+PARAMS = Column("params", "Params", is_number=True)
+MACS = Column("macs", "Multiply-adds", is_number=True)
+MEMORY = Column("memory", "Memory", is_number=True)
+
+
+class Layout(NamedTuple):
+    """The columns that fit, and their widths in cells."""
+
+    columns: tuple[Column, ...]
+    widths: tuple[int, ...]
+
+    def line(self, texts: Sequence[str]) -> list[str]:
+        """Each text cut and padded to its column, the gap after it included."""
+        pieces = [
+            fit(text, width, right=column.is_number)
+            for text, width, column in zip(texts, self.widths, self.columns, strict=True)
+        ]
+        return [piece + " " * GAP for piece in pieces[:-1]] + pieces[-1:]
+
+
+def columns_for(width: int) -> tuple[Column, ...]:
+    """What a table of so many cells shows; `Layer` alone at the least."""
+    if width >= 110:
+        return (LABEL, KIND, OUTPUT, PARAMS, MACS, MEMORY)
+    if width >= 54:
+        return (LABEL, KIND, OUTPUT, PARAMS)
+    if width >= 40:
+        return (LABEL, OUTPUT, PARAMS)
+    return (LABEL, PARAMS) if width >= 24 else (LABEL,)
+
+
+def layout(columns: tuple[Column, ...], sample: Iterable[Sequence[str]], width: int | None) -> Layout:
+    """Widths for the sample's texts: as much as they need, or less where `width` (None for no limit) is short.
+
+    What is short is taken from the widest column of words first; what is left over goes to the words in equal parts, up
+    to eight cells each, so that a wide screen does not tear a row apart.
+    """
+    widths = [cell_width(column.title) for column in columns]
+    for texts in sample:
+        widths = [max(was, cell_width(text)) for was, text in zip(widths, texts, strict=True)]
+    if width is None:
+        return Layout(columns, tuple(widths))
+    words = [index for index, column in enumerate(columns) if not column.is_number]
+    over = sum(widths) + GAP * (len(columns) - 1) - width
+    while over > 0:
+        widest = max(words, key=lambda index: widths[index] - columns[index].least)
+        if widths[widest] <= 1:
+            break
+        widths[widest] -= 1
+        over -= 1
+    for index in words:
+        widths[index] += min(max(-over, 0) // len(words), 8)
+    return Layout(columns, tuple(widths))
+
+
+def tree_label(row: Row, cells: Cells, is_open: bool) -> str:
+    """The label with its indent, fold sign and state sign: `  ▸ ● conv1`."""
+    fold = ("▾" if is_open else "▸") if row.can_open else " "
+    sign = "" if cells.state == "plain" else f"{SIGNS[cells.state]} "
+    if row.tensor:
+        return "  " * (row.depth + 1) + (sign or "  ") + cells.label
+    return f"{'  ' * row.depth}{fold} {sign}{cells.label}"
+
+
+def cell_width(text: str) -> int:
+    """Terminal cells that a text takes. Source: Unicode Annex 11, wide and fullwidth two, marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def fit(text: str, width: int, right: bool = False) -> str:
+    """The text in exactly `width` cells: padded, or cut with an ellipsis."""
+    size = cell_width(text)
+    if size > width:
+        kept, size = "", 0
+        for character in text:
+            size += _character_width(character)
+            if size >= width:
+                break
+            kept += character
+        text = f"{kept}…" if width > 0 else ""
+        size = cell_width(text)
+    pad = " " * (width - size)
+    return pad + text if right else text + pad
