@@ -1,0 +1,1 @@
+"""The screens, on Textual: they show a Workspace and turn keys into wishes."""

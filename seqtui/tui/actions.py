@@ -1,0 +1,116 @@
+"""The table of actions: what can be done, by which key, where, in which words.
+
+Bindings, footer, help and palette are read from here; the method that does it is found by the id, `search.next` at
+`action_search_next` of the pane or the screen that owns the key.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from textual.binding import Binding
+
+Pane = Literal["app", "everywhere", "movement", "table", "weights"]
+"""Where a key holds, and whose method does it. Movement keys belong to whichever pane has the focus."""
+
+PANES: dict[Pane, str] = {
+    "app": "The program",
+    "everywhere": "Everywhere on a model",
+    "movement": "Moving",
+    "table": "On the layer table",
+    "weights": "In the weights tab",
+}
+
+
+class Action(NamedTuple):
+    """One thing that a key does."""
+
+    id: str
+    pane: Pane
+    keys: tuple[str, ...]
+    """Textual's names."""
+    words: str
+    """For help and palette."""
+    short: str = ""
+    """For the footer; empty where it does not stand there."""
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("help", "app", ("question_mark",), "Keys for this pane", "keys"),
+    Action("palette", "app", ("ctrl+p",), "Command palette: every action, layer, tensor and theme"),
+    Action("quit", "app", ("q",), "Close popup, or quit", "quit"),
+    Action("cancel", "everywhere", ("escape",), "Cancel, leave zoom, back to the layers"),
+    Action("quit.now", "app", ("ctrl+q",), "Quit"),
+    Action("suspend", "app", ("ctrl+z",), "To the shell; fg returns"),
+    Action("reload", "everywhere", ("ctrl+l",), "Reload from disk and redraw"),
+    Action("pane.next", "everywhere", ("tab",), "Next pane"),
+    Action("pane.prev", "everywhere", ("shift+tab",), "Previous pane"),
+    Action("tab.1", "everywhere", ("1",), "Layer: arguments, shapes, its tensors at a glance"),
+    Action("tab.2", "everywhere", ("2",), "Weights: statistics, histogram, values"),
+    Action("tab.next", "everywhere", ("right_square_bracket",), "Next tab"),
+    Action("tab.prev", "everywhere", ("left_square_bracket",), "Previous tab"),
+    Action("zoom", "everywhere", ("z",), "Maximise pane, or restore", "zoom"),
+    Action("search", "everywhere", ("slash",), "Search as you type", "search"),
+    Action("search.next", "everywhere", ("n",), "Next match"),
+    Action("search.prev", "everywhere", ("N",), "Previous match"),
+    Action("copy.name", "everywhere", ("Y",), "Copy qualified name (OSC 52)"),
+    Action("copy.command", "everywhere", ("C",), "Copy the command that reopens this view"),
+    Action("theme", "app", ("ctrl+t",), "Theme picker with live preview"),
+    Action("open.row", "everywhere", ("enter",), "Open: a layer's detail, a tensor's values", "open"),
+    Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
+    Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
+    Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
+    Action("down", "movement", ("j", "down"), "Down"),
+    Action("up", "movement", ("k", "up"), "Up"),
+    Action("left", "movement", ("h", "left"), "Collapse, to parent, scroll left"),
+    Action("right", "movement", ("l", "right"), "Expand, to first child, scroll right"),
+    Action("top", "movement", ("g", "home"), "First row"),
+    Action("bottom", "movement", ("G", "end"), "Last row"),
+    Action("half.down", "movement", ("ctrl+d",), "Half page down"),
+    Action("half.up", "movement", ("ctrl+u",), "Half page up"),
+    Action("page.down", "movement", ("pagedown",), "Page down"),
+    Action("page.up", "movement", ("pageup",), "Page up"),
+    Action("expand.all", "table", ("plus",), "Expand all"),
+    Action("collapse.all", "table", ("minus",), "Collapse all"),
+    Action("weights", "table", ("w",), "Weights of this layer", "weights"),
+    Action("bins", "weights", ("b",), "Histogram bins"),
+    Action("scale", "weights", ("o",), "Linear or log scale", "log"),
+    Action(
+        "slice.next", "weights", ("right_parenthesis",), "Next slice of a tensor of more than two dimensions", "slice"
+    ),
+    Action("slice.prev", "weights", ("left_parenthesis",), "Previous slice"),
+    Action("goto", "weights", ("i",), "Go to index 3,0,1,2", "go to"),
+)
+
+KEY_SIGNS: dict[str, str] = {
+    "question_mark": "?",
+    "slash": "/",
+    "plus": "+",
+    "minus": "-",
+    "right_square_bracket": "]",
+    "left_square_bracket": "[",
+    "right_curly_bracket": "}",
+    "left_curly_bracket": "{",
+    "right_parenthesis": ")",
+    "left_parenthesis": "(",
+}
+"""Textual's names of keys -> what is printed on them."""
+
+
+def key_sign(key: str) -> str:
+    """The key as a person writes it."""
+    return KEY_SIGNS.get(key, key)
+
+
+def method_name(action: Action) -> str:
+    """What follows `action_` in the name of the method that does it."""
+    return action.id.replace(".", "_")
+
+
+def bindings(*panes: Pane) -> list[Binding]:
+    """The bindings of some panes, for a BINDINGS class variable."""
+    return [
+        Binding(",".join(action.keys), method_name(action), action.words, show=False, id=action.id)
+        for action in ACTIONS
+        if action.pane in panes
+    ]

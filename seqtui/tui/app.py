@@ -1,0 +1,88 @@
+"""SeqtuiApp: what is the same on every screen: looks, quitting, the shell, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App
+from textual.binding import BindingType
+from textual.command import Provider
+
+from seqtui.errors import UsageError
+from seqtui.tui.actions import bindings
+from seqtui.tui.model_screen import ModelScreen
+from seqtui.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_THEME = "textual-dark"
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+"""Those that end the program, with exit code 128 and their number."""
+
+
+def _palette() -> type[Provider]:
+    """The palette's provider, imported when it is first opened."""
+    from seqtui.tui.palette import Commands
+
+    return Commands
+
+
+class SeqtuiApp(App[int]):
+    """One model on the screen."""
+
+    TITLE = "seqtui"
+    CSS_PATH = "seqtui.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+
+    def __init__(self, workspace: Workspace, select: str = "", theme: str = "") -> None:
+        """`select` is the layer or tensor to start on. Raises UsageError for a theme that there is not."""
+        super().__init__()
+        self.workspace = workspace
+        self.select = select
+        if theme and theme not in self.available_themes:
+            known = ", ".join(self.available_themes)
+            raise UsageError(f"there is no theme {theme}", hint=f"Themes are {known}.")
+        self.theme = theme or DEFAULT_THEME
+
+    def get_default_screen(self) -> ModelScreen:
+        return ModelScreen(self.workspace, self.select)
+
+    def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda _: self.call_later(self._redraw))
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.exit, None, 128 + number)
+
+    def _redraw(self) -> None:
+        """All of it: after `fg` the terminal shows what the shell left there."""
+        self.screen.refresh(layout=True)
+        self.refresh(layout=True)
+
+    def action_help(self) -> None:
+        from seqtui.tui.prompts import Help
+
+        if isinstance(self.screen, ModelScreen):
+            self.push_screen(Help(self.screen.panes_with_keys))
+
+    def action_palette(self) -> None:
+        self.action_command_palette()
+
+    def action_theme(self) -> None:
+        self.action_change_theme()
+
+    def action_suspend(self) -> None:
+        self.action_suspend_process()
+
+    async def action_quit(self) -> None:
+        """Close what lies over the model, else leave."""
+        if isinstance(self.screen, ModelScreen):
+            self.exit()
+        else:
+            self.screen.dismiss(None)
+
+    def action_quit_now(self) -> None:
+        self.exit()

@@ -1,0 +1,153 @@
+"""The rows of the layer table that are open, as a list that opens and closes in place.
+
+A branch once opened is kept when it closes, so that at a million rows opening and closing cost a copy of pointers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from seqtui.model.spec import ModelSpec
+from seqtui.rows import Row, model_row, rows_below
+
+AT_ONCE = 2000
+"""Rows up to which a model is shown with all its containers open; of a larger one the outer levels are."""
+DEEPEST = 255
+
+
+class Branches:
+    """Visible rows, and which branches are open."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self.root = model_row(model)
+        self._depth_open = _levels_within(self.root)
+        self._closed: dict[str, list[Row]] = {}
+        """The rows that stood under a branch when it was closed, by its path."""
+        self.open_paths: set[str] = set()
+        self.rows: list[Row] = [self.root]
+        self._depths = bytearray([0])
+        self._index: list[tuple[str, str]] = []
+        """(path, what is searched in), of every row, made at the first search."""
+        self._places: dict[str, int] = {}
+        if self.root.can_open:
+            self.open(0)
+
+    def is_open(self, row: Row) -> bool:
+        return row.path in self.open_paths and row.tensor is None
+
+    def open(self, index: int) -> None:
+        """Show what stands under the row, as it was when the row was closed."""
+        row = self.rows[index]
+        if not row.can_open or self.is_open(row):
+            return
+        below = self._closed.pop(row.path, None)
+        if below is None:
+            below = list(rows_below(row, self._opens_at_first))
+        self.open_paths.add(row.path)
+        self.rows[index + 1 : index + 1] = below
+        self._depths[index + 1 : index + 1] = _depths(below)
+
+    def close(self, index: int) -> None:
+        """Hide everything under the row."""
+        row = self.rows[index]
+        if not self.is_open(row):
+            return
+        end = self.end(index)
+        self._closed[row.path] = self.rows[index + 1 : end]
+        self.open_paths.remove(row.path)
+        del self.rows[index + 1 : end]
+        del self._depths[index + 1 : end]
+
+    def end(self, index: int) -> int:
+        """The first row after `index` that does not stand under it."""
+        depth = self._depths[index]
+        shallower = re.compile(b"[\\x00-" + re.escape(bytes([depth])) + b"]", re.DOTALL)
+        found = shallower.search(self._depths, index + 1)
+        return found.start() if found else len(self.rows)
+
+    def parent(self, index: int) -> int:
+        """The row that `index` stands under; the first row's is itself."""
+        depth = self._depths[index]
+        return max(self._depths.rfind(bytes([depth - 1]), 0, index), 0) if depth else 0
+
+    def set_all(self, is_open: bool) -> None:
+        """Open every branch, down to the tensors, or close all but the model itself."""
+        self._closed.clear()
+        self.open_paths = {""}
+        if is_open:
+            self.open_paths.update(row.path for row in self.all_rows() if row.can_open)
+        self.rows = [self.root, *rows_below(self.root, self.is_open)]
+        self._depths = bytearray(_depths(self.rows))
+
+    def reveal(self, path: str) -> int | None:
+        """Open whatever hides a layer or tensor, and say where it stands; None where there is no such path."""
+        index = 0
+        while self.rows[index].path != path:
+            if not self.rows[index].can_open:
+                return None
+            self.open(index)
+            below = self._child_towards(index, path)
+            if below is None:
+                return None
+            index = below
+        return index
+
+    def all_rows(self) -> Iterator[Row]:
+        """Every layer and tensor in order, hidden ones too; not the model."""
+        return rows_below(self.root, lambda _: True)
+
+    def find(self, needle: str, start: str, step: int) -> str | None:
+        """The next path after `start` (before it, for step -1) that holds the needle, or whose layer's kind does.
+
+        Goes round the end; `start` itself comes last, so that the same needle goes on to the next match.
+        """
+        if not needle:
+            return None
+        if not self._index:
+            self._index = [(row.path, _searched(row)) for row in self.all_rows()]
+            self._places = {path: place for place, (path, _) in enumerate(self._index)}
+        needle, count = needle.casefold(), len(self._index)
+        here = self._places.get(start, -1 if step > 0 else 0)
+        for distance in range(1, count + 1):
+            path, text = self._index[(here + step * distance) % count]
+            if needle in text:
+                return path
+        return None
+
+    def _child_towards(self, index: int, path: str) -> int | None:
+        at, end = index + 1, self.end(index)
+        while at < end:
+            below = self.rows[at]
+            if below.path == path or (below.tensor is None and path.startswith(f"{below.path}.") and below.can_open):
+                return at
+            at = self.end(at)
+        return None
+
+    def _opens_at_first(self, row: Row) -> bool:
+        """Whether a branch is open when first seen; noted, since the rows under it are shown from then on."""
+        if row.layer.layers and row.depth < self._depth_open:
+            self.open_paths.add(row.path)
+            return True
+        return False
+
+
+def _levels_within(root: Row) -> int:
+    """How many levels of layers can be open with at most AT_ONCE rows to show; the outermost always is."""
+    level, depth, shown = list(root.layer.layers), 1, 0
+    while level:
+        shown += len(level)
+        if shown > AT_ONCE:
+            return max(depth - 1, 1)
+        level = [child for layer in level for child in layer.layers]
+        depth += 1
+    return depth
+
+
+def _searched(row: Row) -> str:
+    """The text of a row that a search looks in: its path, and of a layer the kind."""
+    return (row.path if row.tensor else f"{row.path} {row.layer.kind or ''}").casefold()
+
+
+def _depths(rows: list[Row]) -> bytes:
+    return bytes([min(row.depth, DEEPEST) for row in rows])

@@ -1,0 +1,203 @@
+"""Detail: what is under the cursor, as tabs. A tab is made when it is first shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.timer import Timer
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from seqtui.errors import SeqtuiError
+from seqtui.model.tensors import TensorInfo
+from seqtui.rows import Row, tensor_path
+from seqtui.safe_text import safe_text
+from seqtui.tui.actions import bindings
+from seqtui.tui.chrome import Line
+from seqtui.tui.movement import FAR, Movement
+from seqtui.tui.tabs.layer import detail
+from seqtui.workspace import View
+
+if TYPE_CHECKING:
+    from seqtui.tui.tabs.weights import WeightsTab
+    from seqtui.weights.statistics import Statistics
+
+TABS = ("Layer", "Weights")
+REST = 0.1
+"""Seconds that the cursor rests on a row before its tensors are measured."""
+AT_A_GLANCE = 8
+"""Tensors of one layer that are measured at a glance."""
+
+
+class DetailTitle(Line):
+    """What is under the cursor, and the tabs."""
+
+    row: reactive[Row | None] = reactive(None)
+    title: reactive[str] = reactive("")
+    tab: reactive[int] = reactive(1)
+
+    def render(self) -> Content:
+        name = Content(safe_text(self.row.path if self.row and self.row.depth else self.title)).stylize("bold")
+        tabs = [
+            Content(f" {number} {words} ").stylize(
+                "bold $text-primary on $primary-muted" if number == self.tab else "$foreground-muted"
+            )
+            for number, words in enumerate(TABS, start=1)
+        ]
+        return self.spread(name, Content(" ").join(tabs))
+
+
+class LayerTab(Movement, VerticalScroll, can_focus=True):
+    """Scrolls the text of tab 1."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement")]
+
+    def move_rows(self, rows: int) -> None:
+        if abs(rows) < FAR:
+            self.scroll_relative(y=rows, animate=False)
+        else:
+            self.scroll_to(y=0 if rows < 0 else self.max_scroll_y, animate=False)
+
+    def page_rows(self) -> int:
+        return self.size.height
+
+    def action_left(self) -> None:
+        """Nothing stands to the left of text that is cut to the width."""
+
+    def action_right(self) -> None:
+        """Nor to the right."""
+
+
+class Detail(Vertical):
+    """The tabs beside the table, or over it on a narrow screen."""
+
+    view: reactive[View | None] = reactive(None)
+    row: reactive[Row | None] = reactive(None)
+    statistics: reactive[Mapping[str, Statistics]] = reactive(dict)
+    """By full tensor name, of the row under the cursor."""
+    tab: reactive[int] = reactive(1)
+
+    class Measured(Message):
+        """A tensor's numbers, from a sample first and then from all of it."""
+
+        def __init__(self, path: str, statistics: Statistics) -> None:
+            super().__init__()
+            self.path = path
+            self.statistics = statistics
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rest: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield DetailTitle().data_bind(Detail.row, Detail.tab)
+        with LayerTab():
+            yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        self._write()
+
+    def on_resize(self) -> None:
+        self._write()
+        self._measure_soon()
+
+    def watch_view(self, old: View | None, new: View | None) -> None:
+        if old and new and old.opened is not new.opened:
+            self.statistics = {}
+        self._write()
+
+    def watch_row(self) -> None:
+        self._write()
+        self._measure_soon()
+
+    def watch_statistics(self) -> None:
+        self._write()
+
+    async def show(self, tab: int) -> None:
+        """Show a tab; it is made when it is shown first."""
+        if tab == 2 and not self.query("WeightsTab"):
+            from seqtui.tui.tabs.weights import WeightsTab
+
+            await self.mount(WeightsTab())
+        self.query_one(LayerTab).display = tab == 1
+        for weights in self.query("WeightsTab"):
+            weights.display = tab == 2
+        self.tab = tab
+        self._write()
+        self._measure_soon()
+
+    def focus_tab(self) -> None:
+        """Put the focus where the keys of the tab in sight hold."""
+        for widget in self.query({1: "LayerTab", 2: "ValueGrid"}[self.tab]):
+            widget.focus()
+
+    def weights_tab(self) -> WeightsTab:
+        """The second tab, once shown."""
+        from seqtui.tui.tabs.weights import WeightsTab
+
+        return self.query_one(WeightsTab)
+
+    def _write(self) -> None:
+        """Write the tab in sight; the other is written when it is shown."""
+        if not self.is_mounted or self.view is None or self.row is None or not self.size.width:
+            return
+        self.query_one(DetailTitle).title = self.view.title
+        if self.tab == 1:
+            tab = self.query_one(LayerTab)
+            tab.query_one(Static).update(detail(self.view, self.row, self.statistics, max(self.size.width - 3, 1)))
+            return
+        weights = self.weights_tab()
+        weights.view, weights.row = self.view, self.row
+        tensor = weights.tensor
+        weights.statistics = self.statistics.get(tensor_path(self.row, tensor)) if tensor else None
+
+    # What is measured: the tensors under the cursor, once it has rested there and where they can be seen
+
+    def _measure_soon(self) -> None:
+        if self._rest is not None:
+            self._rest.stop()
+        if self.is_mounted and self.size.width:
+            self._rest = self.set_timer(REST, self._measure_row)
+
+    def _measure_row(self) -> None:
+        if self.row is None or not self.size.width:
+            return
+        if self.row.tensor:
+            wanted = {self.row.path: self.row.tensor}
+        else:
+            wanted = {tensor_path(self.row, tensor): tensor for tensor in self.row.layer.tensors[:AT_A_GLANCE]}
+        self.statistics = {path: found for path, found in self.statistics.items() if path in wanted}
+        self._measure({path: tensor for path, tensor in wanted.items() if path not in self.statistics})
+
+    @work(thread=True, exclusive=True, group="statistics", exit_on_error=False)
+    def _measure(self, tensors: Mapping[str, TensorInfo]) -> None:
+        from seqtui.weights import statistics  # numpy, 30 to 70 ms, never before the first frame
+
+        worker = get_current_worker()
+        measure = partial(statistics.measure, stop=lambda: worker.is_cancelled)
+        for look in (statistics.estimate, measure):
+            for path, tensor in tensors.items():
+                where = self.view.where(tensor) if self.view else None
+                if where is None or worker.is_cancelled:
+                    continue
+                try:
+                    found = look(*where)
+                except SeqtuiError:
+                    continue  # the grid says why it cannot be read
+                if found is not None and not worker.is_cancelled:
+                    self.post_message(self.Measured(path, found))
+
+    def on_detail_measured(self, message: Measured) -> None:
+        """Take the numbers, unless the cursor has moved on."""
+        prefix = self.row.path if self.row else None
+        if prefix is not None and message.path.startswith(prefix):
+            self.statistics = {**self.statistics, message.path: message.statistics}

@@ -1,0 +1,239 @@
+"""LayerTable: the tree with aligned columns, drawn line by line, so that a million rows cost what a thousand cost."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from seqtui.rows import Cells, Row, cells, rows_below
+from seqtui.table import Column, Layout, columns_for, layout, tree_label
+from seqtui.tui.actions import bindings
+from seqtui.tui.branches import Branches
+from seqtui.tui.movement import Movement
+from seqtui.workspace import View
+
+SAMPLE = 400
+"""Rows whose texts decide the widths of the columns: the first, folded or not, so that folding moves none."""
+
+
+class LayerTable(Movement, ScrollView, can_focus=True):
+    """The layers of a model; its first row is the model."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement", "table")]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "layer-table--header",
+        "layer-table--cursor",
+        "layer-table--quiet",
+        "layer-table--problem",
+        "layer-table--match",
+    }
+
+    view: reactive[View | None] = reactive(None)
+    cursor: reactive[int] = reactive(0, repaint=False)
+    needle: reactive[str] = reactive("")
+    """What is searched for: marked wherever it stands."""
+
+    class Highlighted(Message):
+        """The cursor rests on another row."""
+
+        def __init__(self, row: Row) -> None:
+            super().__init__()
+            self.row = row
+
+    class Chosen(Message):
+        """A row is to be looked into: by enter, by a second click, or straight at its weights."""
+
+        def __init__(self, row: Row, tab: int = 1) -> None:
+            super().__init__()
+            self.row = row
+            self.tab = tab
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.branches = Branches(view.model)
+        self._layout: Layout | None = None
+        self.set_reactive(LayerTable.view, view)
+
+    @property
+    def row(self) -> Row:
+        """The row under the cursor."""
+        return self.branches.rows[self.cursor]
+
+    # What the widget is made of
+
+    def watch_view(self, old: View | None, new: View | None) -> None:
+        if old is None or new is None:
+            return
+        if old.model.root is not new.model.root:
+            path = self.row.path
+            self.branches = Branches(new.model)
+            self.cursor = self.branches.reveal(path) or 0
+        self._rearrange()
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self._scroll_to_cursor()
+        top = self.scroll_offset.y - 1
+        self.refresh(Region(0, old - top, self.size.width, 1), Region(0, new - top, self.size.width, 1))
+        self.post_message(self.Highlighted(self.row))
+
+    def on_resize(self) -> None:
+        self._rearrange()
+        self._scroll_to_cursor()
+
+    def _rearrange(self) -> None:
+        """Lay out again: other rows, other texts or another width."""
+        self._layout = None
+        self.virtual_size = Size(self.size.width, len(self.branches.rows) + 1)
+        self.refresh()
+
+    def _scroll_to_cursor(self) -> None:
+        height = self.size.height - 1  # the header stands still
+        top = self.scroll_offset.y
+        if height > 0 and not top <= self.cursor < top + height:
+            y = self.cursor if self.cursor < top else self.cursor - height + 1
+            self.scroll_to(y=y, animate=False, immediate=True)
+
+    # Drawing
+
+    def columns(self) -> Layout:
+        """The columns at this width, from a sample of the model's rows."""
+        if self._layout is None:
+            width = self.size.width - 2  # a blank cell on either side
+            fitting = columns_for(width)
+            sample = [self.branches.root, *islice(rows_below(self.branches.root, lambda _: True), SAMPLE)]
+            shown = ((row, self._cells(row)) for row in sample)
+            # a problem's sentence takes what room there is, and moves no column when it comes and goes
+            texts = [self._texts(row, row_cells.without_problem(), fitting) for row, row_cells in shown]
+            self._layout = layout(fitting, texts, width)
+        return self._layout
+
+    def _cells(self, row: Row) -> Cells:
+        assert self.view is not None  # there is a view from the first frame on
+        return cells(row, self.view.inference, self.view.title)
+
+    def _texts(self, row: Row, shown: Cells, columns: tuple[Column, ...]) -> list[str]:
+        label = tree_label(row, shown, self.branches.is_open(row))
+        return [label, *(str(getattr(shown, column.field)) for column in columns[1:])]
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        index = self.scroll_offset.y + y - 1
+        if y == 0:
+            titles = self.columns().line([column.title for column in self.columns().columns])
+            return self._strip([(" ", base), ("".join(titles), base + self._ink("header"))], base)
+        if index >= len(self.branches.rows):
+            return Strip.blank(width, base)
+        segments = self._segments(self.branches.rows[index], base)
+        if index != self.cursor:
+            return self._strip(segments, base)
+        cursor = self.get_component_rich_style("layer-table--cursor")
+        ground = Style(bgcolor=cursor.bgcolor)
+        return self._strip([(text, style + ground) for text, style in segments], cursor)
+
+    def _strip(self, segments: list[tuple[str, Style]], base: Style) -> Strip:
+        return Strip([Segment(*segment) for segment in segments]).adjust_cell_length(self.size.width, base)
+
+    def _ink(self, component: str) -> Style:
+        """How a part is written, whatever it is written on."""
+        style = self.get_component_rich_style(f"layer-table--{component}")
+        return Style(color=style.color, bold=style.bold, underline=style.underline)
+
+    def _segments(self, row: Row, base: Style) -> list[tuple[str, Style]]:
+        """A row's columns with their styles."""
+        shown, table = self._cells(row), self.columns()
+        quiet, problem = base + self._ink("quiet"), base + self._ink("problem")
+        styles = {"kind": quiet, "macs": quiet, "memory": quiet}
+        if shown.state == "problem":
+            styles |= {"label": problem, "output": problem}
+        elif shown.state == "off" or row.tensor:
+            styles |= {"label": quiet, "output": quiet}
+        texts = table.line(self._texts(row, shown, table.columns))
+        segments = [(" ", base)]
+        for column, text in zip(table.columns, texts, strict=True):
+            style = styles.get(column.field, base)
+            segments += self._marked(text, style) if column.field == "label" else [(text, style)]
+        return segments
+
+    def _marked(self, text: str, style: Style) -> list[tuple[str, Style]]:
+        """A label with what is searched for marked."""
+        at = text.casefold().find(self.needle.casefold()) if self.needle else -1
+        if at < 0:
+            return [(text, style)]
+        end = at + len(self.needle)
+        return [(text[:at], style), (text[at:end], style + self._ink("match")), (text[end:], style)]
+
+    # Keys
+
+    def move_rows(self, rows: int) -> None:
+        self.cursor = max(0, min(self.cursor + rows, len(self.branches.rows) - 1))
+
+    def page_rows(self) -> int:
+        return self.size.height - 1
+
+    def action_left(self) -> None:
+        """Collapse, or go to the row that this one stands under."""
+        if self.branches.is_open(self.row):
+            self.branches.close(self.cursor)
+            self._folded()
+        else:
+            self.cursor = self.branches.parent(self.cursor)
+
+    def action_right(self) -> None:
+        """Expand, or go to the first row below."""
+        if not self.row.can_open:
+            return
+        if self.branches.is_open(self.row):
+            self.cursor += 1
+        else:
+            self.branches.open(self.cursor)
+            self._folded()
+
+    def action_weights(self) -> None:
+        self.post_message(self.Chosen(self.row, tab=2))
+
+    def action_expand_all(self) -> None:
+        self._set_all(is_open=True)
+
+    def action_collapse_all(self) -> None:
+        self._set_all(is_open=False)
+
+    def _set_all(self, is_open: bool) -> None:
+        path = self.row.path
+        self.branches.set_all(is_open)
+        here = path if is_open else path.split(".")[0]
+        self._folded()
+        self.go_to(here)
+
+    def go_to(self, path: str) -> None:
+        """Put the cursor on a layer or a tensor, opening what hides it; on the model where there is no such path."""
+        index = self.branches.reveal(path) or 0
+        self._folded()
+        self.cursor = index
+
+    def _folded(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self.branches.rows) + 1)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        """One click moves the cursor, on the fold sign it folds; a second on the same row opens it."""
+        index = self.scroll_offset.y + event.y - 1
+        if not 0 <= index < len(self.branches.rows) or event.y == 0:
+            return
+        row = self.branches.rows[index]
+        fold_at = 1 + 2 * row.depth
+        if event.chain == 2 and index == self.cursor:
+            self.post_message(self.Chosen(row))
+        self.cursor = index
+        if fold_at <= event.x < fold_at + 2 and row.can_open:
+            (self.branches.close if self.branches.is_open(row) else self.branches.open)(index)
+            self._folded()

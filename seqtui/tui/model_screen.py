@@ -1,0 +1,283 @@
+"""ModelScreen: owns a Workspace, lays out the panes, and turns what they wish for into changes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.dom import DOMNode
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from seqtui.errors import SeqtuiError
+from seqtui.model.inputs import input_text, parse_input
+from seqtui.rows import Row
+from seqtui.safe_text import safe_text
+from seqtui.tui.actions import Action, Pane, bindings, method_name
+from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
+from seqtui.tui.detail import TABS, Detail
+from seqtui.tui.layer_table import LayerTable
+from seqtui.workspace import View, Workspace
+
+if TYPE_CHECKING:
+    from seqtui.tui.prompts import SearchLine
+
+WIDE = 100
+"""Columns from which the detail stands beside the table."""
+
+
+class ModelScreen(Screen[None]):
+    """The layers of one model, and what is under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("everywhere")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual declares it without ClassVar
+    AUTO_FOCUS: ClassVar[str | None] = "LayerTable"
+
+    view: reactive[View | None] = reactive(None)
+    row: reactive[Row | None] = reactive(None)
+
+    def __init__(self, workspace: Workspace, select: str = "") -> None:
+        """`select` is the path of the layer or tensor that the cursor starts on."""
+        super().__init__()
+        self.workspace = workspace
+        self.select = select
+        self._search_from = ""
+        self.set_reactive(ModelScreen.view, workspace.view)
+
+    def compose(self) -> ComposeResult:
+        yield TitleLine().data_bind(ModelScreen.view)
+        with Horizontal(id="panes"):
+            yield LayerTable(self.workspace.view).data_bind(ModelScreen.view)
+            yield Detail().data_bind(ModelScreen.view, ModelScreen.row)
+        yield TotalsLine().data_bind(ModelScreen.view, ModelScreen.row)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self.row = self.table.row
+        if self.select:
+            self.go_to(self.select)
+
+    @property
+    def table(self) -> LayerTable:
+        return self.query_one(LayerTable)
+
+    @property
+    def detail(self) -> Detail:
+        return self.query_one(Detail)
+
+    @property
+    def is_wide(self) -> bool:
+        return self.size.width >= WIDE
+
+    @property
+    def is_on_table(self) -> bool:
+        return isinstance(self.focused, LayerTable)
+
+    def tell(self, sentence: str) -> None:
+        """A toast. What it says may hold text from a file."""
+        self.notify(safe_text(sentence), markup=False)
+
+    def warn(self, sentence: str) -> None:
+        """A toast that something could not be done, and why."""
+        self.notify(safe_text(sentence), severity="warning", markup=False)
+
+    # For the palette
+
+    async def do(self, action: Action) -> None:
+        """Do what the action's key does in its pane."""
+        owners: dict[Pane, DOMNode] = {"app": self.app, "everywhere": self, "table": self.table}
+        if action.pane == "weights":
+            if self.detail.tab != 2:
+                self.warn("Open a tensor first: that belongs to the weights tab.")
+                return
+            owners["weights"] = self.detail.weights_tab()
+        await self.app.run_action(method_name(action), owners.get(action.pane, self.table))
+
+    def all_rows(self) -> Iterator[Row]:
+        """Every layer and tensor."""
+        return self.table.branches.all_rows()
+
+    def go_to(self, path: str) -> None:
+        """Put the cursor of the table on a layer or a tensor."""
+        self.table.go_to(path)
+
+    # The cursor and the panes
+
+    def on_layer_table_highlighted(self, message: LayerTable.Highlighted) -> None:
+        self.row = message.row
+
+    async def on_layer_table_chosen(self, message: LayerTable.Chosen) -> None:
+        await self.show_tab(2 if message.row.tensor else message.tab, focus=True)
+
+    def on_descendant_focus(self) -> None:
+        self._write_keys()
+
+    def _write_keys(self) -> None:
+        self.query_one(KeyLine).panes = self.panes_with_keys
+
+    @property
+    def panes_with_keys(self) -> tuple[Pane, ...]:
+        """The parts of the table of actions that hold where the focus is."""
+        if self.is_on_table:
+            return ("table", "everywhere", "app", "movement")
+        return (
+            ("weights", "everywhere", "app", "movement") if self.detail.tab == 2 else ("everywhere", "app", "movement")
+        )
+
+    async def show_tab(self, tab: int, focus: bool) -> None:
+        """Show the detail at a tab; with `focus` its keys hold from now on, as they do when it covers the table."""
+        self.add_class("-detail")
+        self.remove_class("-zoom-table")
+        await self.detail.show(tab)
+        if focus or not self.is_wide or not self.is_on_table:
+            self.detail.focus_tab()
+            self._write_keys()
+
+    async def action_tab_1(self) -> None:
+        await self.show_tab(1, focus=False)
+
+    async def action_tab_2(self) -> None:
+        await self.show_tab(2, focus=False)
+
+    async def action_tab_next(self) -> None:
+        await self.show_tab(self.detail.tab % len(TABS) + 1, focus=False)
+
+    async def action_tab_prev(self) -> None:
+        await self.show_tab((self.detail.tab - 2) % len(TABS) + 1, focus=False)
+
+    async def action_pane_next(self) -> None:
+        if self.is_on_table:
+            await self.show_tab(self.detail.tab, focus=True)
+        else:
+            self.remove_class("-detail", "-zoom-detail")
+            self.table.focus()
+
+    async def action_pane_prev(self) -> None:
+        await self.action_pane_next()
+
+    def action_open_row(self) -> None:
+        if self.is_on_table:
+            self.post_message(LayerTable.Chosen(self.table.row))
+
+    async def action_cancel(self) -> None:
+        """Out of zoom, back to the table, out of the search: the first that there is."""
+        if self.has_class("-zoom-table") or self.has_class("-zoom-detail"):
+            self.remove_class("-zoom-table", "-zoom-detail")
+        elif not self.is_on_table:
+            await self.action_pane_next()
+        else:
+            self.table.needle = ""
+
+    def action_zoom(self) -> None:
+        if self.is_wide:
+            self.toggle_class("-zoom-table" if self.is_on_table else "-zoom-detail")
+        else:
+            self.warn(f"This pane fills the screen already; from {WIDE} columns on there are two.")
+
+    # Search, problems
+
+    async def action_search(self) -> None:
+        from seqtui.tui.prompts import SearchLine
+
+        self._search_from = self.table.row.path
+        self.remove_class("-detail", "-zoom-detail")
+        self.add_class("-searching")
+        await self.mount(SearchLine())
+
+    def on_search_line_changed(self, message: SearchLine.Changed) -> None:
+        self.table.needle = message.text
+        found = self.table.branches.find(message.text, self._search_from, 1)
+        self.query_one("SearchLine").set_class(bool(message.text) and found is None, "-nothing")
+        self.go_to(found if found is not None else self._search_from)
+
+    async def on_search_line_ended(self, message: SearchLine.Ended) -> None:
+        self.remove_class("-searching")
+        await self.query("SearchLine").remove()
+        self.table.focus()
+        if not message.is_kept:
+            self.table.needle = ""
+            self.go_to(self._search_from)
+
+    def action_search_next(self) -> None:
+        self._to_match(1)
+
+    def action_search_prev(self) -> None:
+        self._to_match(-1)
+
+    def _to_match(self, step: int) -> None:
+        needle = self.table.needle
+        found = self.table.branches.find(needle, self.table.row.path, step)
+        if found is not None:
+            self.go_to(found)
+        else:
+            self.warn(f"Nothing matches {needle}." if needle else "Search with / first.")
+
+    def action_problem_next(self) -> None:
+        self._to_problem(1)
+
+    def action_problem_prev(self) -> None:
+        self._to_problem(-1)
+
+    def _to_problem(self, step: int) -> None:
+        paths = list(self.workspace.view.inference.problems)
+        if not paths:
+            self.tell("No problems: every shape fits.")
+            return
+        order = list(self.workspace.view.inference.infos)
+        here = order.index(self.table.row.path) if self.table.row.path in order else 0
+        later = [path for path in paths if (order.index(path) - here) * step > 0]
+        self.go_to((later or paths)[0 if step > 0 else -1])
+
+    # What is looked at
+
+    @work
+    async def action_input(self) -> None:
+        """Ask for another input shape, and look at the model with it."""
+        from seqtui.tui.prompts import Ask
+
+        model = self.workspace.view.model
+        if not model.is_sequential:
+            self.warn("Shapes follow from layers in order; this file holds tensors only.")
+            return
+        old = input_text(model.inputs[0]) if model.inputs else ""
+        answer = await self.app.push_screen_wait(Ask("input shape ", old, parse_input))
+        if answer is not None:
+            self.workspace.set_input(parse_input(answer))
+            self.view = self.workspace.view
+
+    def action_reload(self) -> None:
+        try:
+            self.workspace.reload()
+        except SeqtuiError as error:
+            self.warn(error.line())
+            return
+        self.view = self.workspace.view
+        self.refresh(layout=True)
+        self.tell(f"{self.workspace.view.opened.path} read again.")
+
+    # The clipboard
+
+    def action_copy_name(self) -> None:
+        path = self.table.row.path
+        if path:
+            self._copy(path)
+        else:
+            self.warn("The model itself has no name; move to a layer or a tensor.")
+
+    def action_copy_command(self) -> None:
+        opened, path = self.workspace.view.opened, self.table.row.path
+        command = ["seqtui", "open", opened.path]
+        if self.workspace.view.model.inputs != opened.model.inputs:
+            command += ["--input", input_text(self.workspace.view.model.inputs[0])]
+        if path:
+            command += ["--select", path]
+        self._copy(shlex.join(command))
+
+    def _copy(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.tell(f"Sent to the terminal's clipboard: {text}")

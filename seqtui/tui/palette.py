@@ -1,0 +1,70 @@
+"""The command palette: every action, layer and tensor, found by letters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from itertools import islice
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.fuzzy import Matcher
+
+from seqtui.rows import Row
+from seqtui.safe_text import safe_text
+from seqtui.tui.actions import ACTIONS, key_sign
+from seqtui.tui.model_screen import ModelScreen
+
+MOST_PATHS = 20_000
+"""Layers and tensors looked through at each letter."""
+
+
+class Commands(Provider):
+    """Actions by their words, layers and tensors by their paths."""
+
+    @property
+    def model_screen(self) -> ModelScreen:
+        assert isinstance(self.screen, ModelScreen)  # the palette is opened from nowhere else
+        return self.screen
+
+    async def discover(self) -> Hits:
+        for action in ACTIONS:
+            if action.pane != "movement":
+                yield DiscoveryHit(
+                    Content(action.words), partial(self.model_screen.do, action), help=_keys(action.keys)
+                )
+
+    async def search(self, query: str) -> Hits:
+        async for hit in self._actions(query):
+            yield hit
+        matcher = self.matcher(query)
+        for row in islice(self.model_screen.all_rows(), MOST_PATHS):
+            shown = safe_text(row.path)
+            if (score := matcher.match(shown)) > 0:
+                # a little below an action that matches as well
+                yield Hit(
+                    score * 0.9, _marked(matcher, shown), partial(self.model_screen.go_to, row.path), shown, _about(row)
+                )
+
+    async def _actions(self, query: str) -> AsyncIterator[Hit]:
+        matcher = self.matcher(query)
+        for action in ACTIONS:
+            if (score := matcher.match(action.words)) > 0:
+                display = _marked(matcher, action.words)
+                yield Hit(score, display, partial(self.model_screen.do, action), action.words, _keys(action.keys))
+
+
+def _about(row: Row) -> str:
+    return safe_text(row.tensor.dtype if row.tensor else row.layer.kind or "")
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    return "  ".join(map(key_sign, keys))
+
+
+def _marked(matcher: Matcher, text: str) -> Content:
+    """The text with the letters that match marked. Textual's own `highlight` would read it as markup."""
+    content = Content(text)
+    for offset in matcher.fuzzy_search.match(matcher.query, text)[1]:
+        content = content.stylize("bold $text-primary", offset, offset + 1)
+    return content

@@ -1,0 +1,146 @@
+"""The questions: one line at the bottom that takes text, and the list of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from seqtui.errors import SeqtuiError
+from seqtui.safe_text import safe_text
+from seqtui.tui.actions import ACTIONS, PANES, Action, Pane, key_sign
+
+
+class Ask(ModalScreen[str | None]):
+    """One line of text, checked as it is typed; None when it is cancelled."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
+
+    def __init__(self, question: str, answer: str, check: Callable[[str], object]) -> None:
+        """`check` raises SeqtuiError, whose sentence is shown, while the text will not do."""
+        super().__init__()
+        self.question = question
+        self.answer = answer
+        self.check = check
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="ask"):
+            yield Static(id="ask-remark", markup=False)
+            with Horizontal():
+                yield Static(self.question, id="ask-question", markup=False)
+                yield Input(self.answer, compact=True, select_on_focus=False)
+
+    def remark(self, text: str) -> str:
+        """What is wrong with the text; nothing when it will do."""
+        try:
+            self.check(text)
+        except SeqtuiError as error:
+            return error.line()
+        return ""
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        remark = self.remark(event.value)
+        words = Content(remark).stylize("$text-error") if remark else Content("enter accept   escape cancel")
+        self.query_one("#ask-remark", Static).update(words)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if not self.remark(event.value):
+            self.dismiss(event.value)
+
+
+class SearchLine(Horizontal):
+    """What is searched for, at the bottom, while the table follows every letter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "end(False)", show=False)]
+
+    class Changed(Message):
+        """Another letter."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Ended(Message):
+        """Enter keeps the match, escape goes back to where the search began."""
+
+        def __init__(self, is_kept: bool) -> None:
+            super().__init__()
+            self.is_kept = is_kept
+
+    def compose(self) -> ComposeResult:
+        yield Static("/", markup=False)
+        yield Input(compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Changed(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_end(True)
+
+    def action_end(self, is_kept: bool) -> None:
+        self.post_message(self.Ended(is_kept))
+
+
+class Help(ModalScreen[None]):
+    """The keys that hold where the focus is; letters typed filter them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", show=False),
+        Binding("question_mark", "dismiss(None)", show=False),
+        Binding("down", "scroll(1)", show=False),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("pagedown", "scroll(10)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+    ]
+
+    def __init__(self, panes: tuple[Pane, ...]) -> None:
+        super().__init__()
+        self.panes = panes
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="help"):
+            yield Input(placeholder="filter the keys", compact=True)
+            with VerticalScroll(can_focus=False):
+                yield Static(id="help-keys", markup=False)
+            yield Static("escape close   up down scroll", id="help-foot", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#help-keys", Static).update(key_list(self.panes, ""))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.query_one("#help-keys", Static).update(key_list(self.panes, event.value))
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+def key_list(panes: tuple[Pane, ...], wanted: str) -> Content:
+    """The actions of some panes under a heading each, those whose key or words hold what is wanted."""
+    lines: list[Content] = []
+    for pane in panes:
+        actions = [action for action in ACTIONS if action.pane == pane and _matches(action, wanted)]
+        if actions:
+            lines += [Content(PANES[pane]).stylize("bold"), *map(_key_line, actions), Content("")]
+    return Content("\n").join(lines) if lines else Content(f"no key for {safe_text(wanted)}")
+
+
+def _matches(action: Action, wanted: str) -> bool:
+    text = " ".join((*map(key_sign, action.keys), action.words, action.id))
+    return all(word in text.casefold() or word in text for word in wanted.split())
+
+
+def _key_line(action: Action) -> Content:
+    keys = "  ".join(map(key_sign, action.keys))
+    return Content.assemble("  ", (f"{keys:<12}", "bold $text-primary"), action.words)

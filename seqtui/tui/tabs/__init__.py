@@ -1,0 +1,1 @@
+"""The tabs of the detail, one file each: a function from values to text, and the widget that places it."""

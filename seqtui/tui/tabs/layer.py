@@ -1,0 +1,192 @@
+"""Tab 1: a layer's arguments, what goes in and out, what it costs, and its tensors at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
+
+from textual.content import Content
+
+from seqtui.model.infer import LayerInfo
+from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.spec import LayerSpec
+from seqtui.model.tensors import TensorInfo
+from seqtui.rows import Row, description, kind_cell, value_words
+from seqtui.safe_text import safe_text
+from seqtui.statistics_text import not_finite
+from seqtui.table import cell_width, fit
+from seqtui.words import bytes_words, number_words, output_words, shape_words, sparkline
+from seqtui.workspace import View
+
+if TYPE_CHECKING:
+    from seqtui.weights.statistics import Statistics
+
+
+class Fact(NamedTuple):
+    """A name, a value, and a remark after it."""
+
+    name: str
+    value: str
+    remark: str = ""
+    is_quiet: bool = False
+    """Whether the value is what it would be anyway."""
+
+
+BESIDE = 58
+"""From so many cells on, arguments and costs stand side by side."""
+
+
+def detail(view: View, row: Row, measured: Mapping[str, Statistics], width: int) -> Content:
+    """All that is known of what is under the cursor, in lines of `width` cells."""
+    if row.tensor:
+        owner = row.path.rpartition(".")[0] or view.title
+        lines = [_title(row.tensor.name, f"tensor of {owner}", width), Content("")]
+        return _lines([*lines, *_tensor_lines(row.tensor, measured.get(row.path), row.layer, width)])
+    if not row.depth:
+        return _lines(_model_lines(view, width))
+    info = view.inference.infos[row.path]
+    lines = [_title(row.layer.kind or kind_cell(row.layer), description(row.layer.kind or ""), width)]
+    if info.problem:
+        lines.append(Content(f"! {safe_text(info.problem.message)}").stylize("$text-error"))
+    if row.layer.origin == "guessed":
+        others = f"; could be {', '.join(row.layer.alternatives)}" if row.layer.alternatives else ""
+        lines.append(Content(f"? guessed from names and shapes{others}").stylize("$text-warning"))
+    if not row.layer.enabled:
+        lines.append(Content("○ off: its input passes through"))
+    lines += _beside(_arguments(row.layer), _costs(view, row, info), width)
+    if row.layer.tensors:
+        lines.append(Content(""))
+    for tensor in row.layer.tensors:
+        lines += _tensor_lines(tensor, measured.get(f"{row.path}.{tensor.name}"), row.layer, width)
+    return _lines(lines)
+
+
+def _lines(lines: list[Content]) -> Content:
+    return Content("\n").join(lines)
+
+
+def _title(name: str, remark: str, width: int) -> Content:
+    name = safe_text(name)
+    room = max(width - cell_width(name) - 3, 0)
+    text = fit(safe_text(remark), min(room, cell_width(safe_text(remark))))
+    return Content.assemble((name, "bold"), "   ", (text, "$foreground-muted"))
+
+
+def _arguments(layer: LayerSpec) -> list[Fact]:
+    """Every argument with its value in the order of the constructor, those left at their default too, but quietly."""
+    given = dict(layer.args)
+    entry = catalogue().get(layer.kind or "")
+    facts = []
+    for parameter in entry.parameters if entry else ():
+        if parameter.name in given or (layer.origin == "declared" and not parameter.is_required):
+            value = given.pop(parameter.name, parameter.default)
+            is_quiet = not parameter.is_required and value == parameter.default
+            facts.append(Fact(parameter.name, safe_text(value_words(value)), is_quiet=is_quiet))
+    facts += [Fact(safe_text(name), safe_text(value_words(value))) for name, value in given.items()]
+    return [fact for fact in facts if fact.name not in ("device", "dtype")]
+
+
+def _costs(view: View, row: Row, info: LayerInfo) -> list[Fact]:
+    total = view.inference.total
+    facts: list[Fact] = []
+    if info.input_shape is not None:
+        facts.append(Fact("in", shape_words(info.input_shape)))
+    if info.output_shape is not None:
+        facts.append(Fact("out", output_words(info.output_shape), info.output_dtype.replace("float32", "")))
+    elif info.unknown:
+        facts.append(Fact("out", "unknown", info.unknown))
+    facts.append(Fact("params", f"{info.num_params:,}", _share(info.num_params, total.num_params)))
+    if info.num_params != info.num_trainable:
+        facts.append(Fact("frozen", f"{info.num_params - info.num_trainable:,}"))
+    if info.num_buffers:
+        facts.append(Fact("buffers", f"{info.num_buffers:,}"))
+    if info.macs is not None:
+        facts.append(Fact("multiply-adds", f"{info.macs:,}", _share(info.macs, total.macs)))
+    if info.activation_bytes is not None:
+        facts.append(Fact("activations", bytes_words(info.activation_bytes)))
+    if info.receptive_field:
+        facts.append(Fact("sees", shape_words(info.receptive_field), "of the input"))
+    return facts
+
+
+def _share(part: int, whole: int | None) -> str:
+    return f"{100 * part / whole:.0f} %" if part and whole else ""
+
+
+def _beside(left: list[Fact], right: list[Fact], width: int) -> list[Content]:
+    """Two lists of facts side by side where there is room, below each other where not."""
+    if width < BESIDE or not left or not right:
+        return [*_fact_lines(left, width), *_fact_lines(right, width)]
+    left_lines = _fact_lines(left, width // 2)
+    half = max(line.cell_length for line in left_lines) + 2
+    pairs = zip_longest(left_lines, _fact_lines(right, width - half), fillvalue=Content(""))
+    return [Content.assemble(a.pad_right(half - a.cell_length), b) for a, b in pairs]
+
+
+def _fact_lines(facts: list[Fact], width: int) -> list[Content]:
+    """A fact a line, names and values in columns, each line `width` cells at the most."""
+    if not facts:
+        return []
+    names = min(max(cell_width(fact.name) for fact in facts), max(width // 2, 8))
+    values = min(max(cell_width(fact.value) for fact in facts), max(width - names - 4, 4))
+    lines = []
+    for fact in facts:
+        value = fit(fact.value, values if fact.remark else min(cell_width(fact.value), values))
+        line = Content.assemble("  ", (fit(fact.name, names), "$foreground-muted"), "  ")
+        line = Content.assemble(line, (value, "$foreground-muted") if fact.is_quiet else value)
+        if fact.remark:
+            line = Content.assemble(line, "  ", (fact.remark, "$foreground-muted"))
+        lines.append(line.truncate(width, ellipsis=True))
+    return lines
+
+
+def _tensor_lines(tensor: TensorInfo, stats: Statistics | None, layer: LayerSpec, width: int) -> list[Content]:
+    """A tensor's name and shape, and once measured how its numbers are spread."""
+    head = f"  {shape_words(tensor.shape)}  {safe_text(tensor.dtype)}"
+    if tensor.name in layer.tied:
+        head += f"  tied to {safe_text(layer.tied[tensor.name])}"
+    if tensor.name in layer.frozen:
+        head += "  frozen"
+    line = Content.assemble((safe_text(tensor.name), "bold"), head)
+    if stats is None:
+        return [line]
+    about = "≈ " if stats.is_estimate else ""
+    line = Content.assemble(line, f"   {about}mean {number_words(stats.mean)}  std {number_words(stats.std)}")
+    bars = sparkline(stats.histogram.counts, 16) if stats.histogram else ""
+    spread = f"{number_words(stats.min)} … {number_words(stats.max)}"
+    wrong = stats.nan + stats.posinf + stats.neginf
+    warning = (f"   {not_finite(stats)}", "$text-error") if wrong else ("", "")
+    return [line, Content.assemble("  ", (bars, "$text-primary"), f"  {spread}   zeros {stats.zeros:,}", warning)]
+
+
+def _model_lines(view: View, width: int) -> list[Content]:
+    """The file, its totals, what it says of itself, and what should be known of it."""
+    total, opened = view.inference.total, view.opened
+    tensors = sum(len(source.tensors) for source in opened.sources.values())
+    facts: list[Fact] = [
+        Fact("file", safe_text(opened.path)),
+        Fact("format", opened.format),
+        Fact("tensors", f"{tensors:,}", bytes_words(view.num_bytes)),
+        Fact("parameters", f"{total.num_params:,}"),
+        Fact("trainable", f"{total.num_trainable:,}"),
+    ]
+    if total.num_buffers:
+        facts.append(Fact("buffers", f"{total.num_buffers:,}"))
+    facts += [Fact(f"input {safe_text(i.name)}".rstrip(), shape_words(i.shape), i.dtype) for i in view.model.inputs]
+    if total.output_shape is not None:
+        facts.append(Fact("output", output_words(total.output_shape)))
+    if total.macs is not None:
+        facts.append(Fact("multiply-adds", f"{total.macs:,}", "one forward pass"))
+    if total.activation_bytes is not None:
+        facts.append(Fact("activations", bytes_words(total.activation_bytes)))
+    if opened.prefix:
+        facts.append(Fact("prefix", safe_text(opened.prefix), "left out of every name"))
+    lines = [_title(view.title, kind_cell(view.model.root), width), *_fact_lines(facts, width)]
+    if view.model.metadata:
+        lines += [Content(""), Content("metadata").stylize("bold")]
+        lines += _fact_lines([Fact(safe_text(k), safe_text(v)) for k, v in view.model.metadata.items()], width)
+    if opened.notes:
+        lines += [Content(""), Content("notes").stylize("bold")]
+        lines += [Content(f"  {safe_text(note)}").stylize("$text-warning") for note in opened.notes]
+    return lines

@@ -1,0 +1,95 @@
+"""A user at the keyboard: presses keys, types, and sees the screen as text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from seqtui.formats import open_model
+from seqtui.tui.app import SeqtuiApp
+from seqtui.tui.layer_table import LayerTable
+from seqtui.workspace import Workspace
+
+SAMPLES = Path(__file__).parent.parent / "sample_models"
+DATA = Path(__file__).parent / "data"
+PATIENCE = 200
+"""Turns of the event loop that something may take to appear."""
+
+
+class User:
+    """One running app and its keyboard."""
+
+    def __init__(self, app: SeqtuiApp, pilot: Pilot[int]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        """Press keys by Textual's names, one after the other."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        """Type a text letter by letter."""
+        names = {" ": "space", ",": "comma", ".": "full_stop", ":": "colon", "-": "minus", "_": "underscore"}
+        await self.press(*(names.get(letter, letter) for letter in text))
+
+    async def resize(self, width: int, height: int) -> None:
+        await self.pilot.resize_terminal(width, height)
+        await self.pilot.pause()
+
+    def screen(self) -> list[str]:
+        """The lines on the screen, without the blanks at their ends."""
+        strips = self.app.screen._compositor.render_strips()  # the one place that holds what is on the screen
+        return [strip.text.rstrip() for strip in strips]
+
+    def line(self, part: str) -> str:
+        """The first line on the screen that holds some text."""
+        found = next((line for line in self.screen() if part in line), None)
+        assert found is not None, f"no line holds {part!r} on\n" + "\n".join(self.screen())
+        return found
+
+    async def sees(self, *parts: str) -> None:
+        """Wait until all of these are on the screen."""
+        for _ in range(PATIENCE):
+            text = "\n".join(self.screen())
+            if all(part in text for part in parts):
+                return
+            await self.pilot.pause(0.02)
+        missing = [part for part in parts if part not in text]
+        raise AssertionError(f"{missing} are not on\n{text}")
+
+    def sees_not(self, part: str) -> None:
+        text = "\n".join(self.screen())
+        assert part not in text, text
+
+    @property
+    def table(self) -> LayerTable:
+        return self.app.screen_stack[0].query_one(LayerTable)
+
+    def rows(self) -> list[str]:
+        """The paths of the rows that are open, the model's "" first."""
+        return [row.path for row in self.table.branches.rows]
+
+    @property
+    def at(self) -> str:
+        """The path under the cursor of the table."""
+        return self.table.row.path
+
+    def toasts(self) -> list[str]:
+        """The sentences of all toasts so far."""
+        return [str(notification.message) for notification in self.app._notifications]
+
+
+@asynccontextmanager
+async def user_of(path: Path | str, width: int = 80, height: int = 24, select: str = "") -> AsyncIterator[User]:
+    """Someone who has just opened a file; a bare name is a sample's."""
+    file = SAMPLES / f"{path}.safetensors" if isinstance(path, str) else path
+    workspace = Workspace(open_model(str(file)))
+    app = SeqtuiApp(workspace, select)
+    async with app.run_test(size=(width, height)) as pilot:
+        await pilot.pause()
+        yield User(app, pilot)
+    workspace.close()
