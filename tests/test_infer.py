@@ -1,0 +1,213 @@
+"""Shapes and counts of whole models, torch the judge."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from seqtui.engine.modules import spec_of
+from seqtui.model.infer import Inference, infer_shapes
+from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
+from seqtui.model.tensors import TensorInfo
+
+
+def inferred(net: nn.Sequential, *shape: int, dtype: str = "float32") -> Inference:
+    return infer_shapes(spec_of(net, (InputSpec("input", shape, dtype),)))
+
+
+def article() -> nn.Sequential:
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 16, 3),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2),
+            dropout1=nn.Dropout(0.5),
+            conv2=nn.Conv2d(16, 32, 3),
+            relu2=nn.ReLU(),
+            pool2=nn.MaxPool2d(2),
+            dropout2=nn.Dropout(0.5),
+        )
+    )
+
+
+def test_the_article_s_network() -> None:
+    infos = inferred(article(), 1, 3, 32, 32).infos
+    assert infos["conv1"].output_shape == (1, 16, 30, 30)
+    assert infos["conv1"].num_params == 448
+    assert infos["pool1"].output_shape == (1, 16, 15, 15)
+    assert infos["conv2"].output_shape == (1, 32, 13, 13)
+    assert infos["conv2"].num_params == 4640
+    assert infos["pool2"].output_shape == (1, 32, 6, 6)
+    assert infos[""].num_params == 5088
+    assert infos[""].output_shape == (1, 32, 6, 6)
+
+
+def test_every_output_equals_torch_s_forward_pass() -> None:
+    net = nn.Sequential(
+        OrderedDict(
+            stem=nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU()),
+            body=nn.Sequential(nn.Sequential(nn.Conv2d(8, 8, 3, padding="same"), nn.GELU()), nn.MaxPool2d(3, 2, 1)),
+            head=nn.Sequential(nn.AdaptiveAvgPool2d((2, 3)), nn.Flatten(), nn.Linear(48, 7), nn.LayerNorm(7)),
+        )
+    ).eval()
+    infos = inferred(net, 2, 3, 33, 20).infos
+    seen: dict[str, torch.Size] = {}
+    for path, module in net.named_modules():
+        module.register_forward_hook(lambda _, __, output, path=path: seen.update({path: output.shape}))
+    net(torch.zeros(2, 3, 33, 20))
+    assert {path: info.output_shape for path, info in infos.items()} == {path: tuple(s) for path, s in seen.items()}
+    for path, module in net.named_modules():
+        assert infos[path].num_params == sum(p.numel() for p in module.parameters())
+        assert infos[path].num_buffers == sum(b.numel() for b in module.buffers())
+
+
+def test_multiply_adds_of_a_network_are_half_of_torch_s_flops() -> None:
+    net = article().eval()
+    with FlopCounterMode(display=False) as counter:
+        net(torch.zeros(2, 3, 32, 32))
+    assert inferred(net, 2, 3, 32, 32).total.macs == counter.get_total_flops() // 2
+
+
+def test_a_receptive_field_is_how_far_a_change_is_felt() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 1, 5, bias=False), nn.AvgPool2d(2), nn.Conv2d(1, 1, 3, dilation=2, bias=False))
+    for parameter in net.parameters():
+        nn.init.ones_(parameter)
+    x = torch.zeros(1, 1, 40, 40, requires_grad=True)
+    y = net(x)
+    y[0, 0, y.shape[2] // 2, y.shape[3] // 2].backward()
+    assert x.grad is not None
+    felt = x.grad[0, 0].nonzero()
+    extent = tuple((felt.max(0).values - felt.min(0).values + 1).tolist())
+    assert inferred(net, 1, 1, 40, 40).total.receptive_field == extent
+
+
+def test_shapes_are_known_down_to_the_first_layer_that_does_not_fit() -> None:
+    net = nn.Sequential(OrderedDict(flat=nn.Flatten(), fc1=nn.Linear(9, 4), act=nn.ReLU(), fc2=nn.Linear(4, 2)))
+    result = inferred(net, 1, 3, 4)
+    assert result.infos["flat"].output_shape == (1, 12)
+    problem = result.infos["fc1"].problem
+    assert problem is not None
+    assert problem.message == "fc1 takes 9 features, 12 arrive from flat"
+    assert problem.brief == "takes 9 features, 12 arrive"
+    assert result.infos["act"].output_shape is None
+    assert result.infos["act"].problem is None
+    assert list(result.problems) == ["fc1"]
+    assert result.total.num_params == 9 * 4 + 4 + 4 * 2 + 2
+    assert result.total.macs is None
+
+
+def test_the_first_layer_names_the_input() -> None:
+    problem = inferred(nn.Sequential(nn.Linear(3, 3)), 2, 5).infos["0"].problem
+    assert problem is not None
+    assert problem.message == "0 takes 3 features, 5 arrive from the input"
+
+
+def test_a_tuple_that_is_fed_on_is_said_so() -> None:
+    net = nn.Sequential(OrderedDict(lstm=nn.LSTM(4, 8), fc=nn.Linear(8, 2)))
+    result = inferred(net, 5, 1, 4)
+    assert result.infos["lstm"].output_shape == ((5, 1, 8), (1, 1, 8), (1, 1, 8))
+    problem = result.infos["fc"].problem
+    assert problem is not None
+    assert problem.message == "fc takes one tensor, a tuple of 3 arrives from lstm"
+
+
+def test_identity_hands_on_a_tuple_as_torch_does() -> None:
+    net = nn.Sequential(nn.GRU(4, 8), nn.Identity())
+    assert inferred(net, 5, 1, 4).total.output_shape == ((5, 1, 8), (1, 1, 8))
+    assert len(net(torch.zeros(5, 1, 4))) == 2
+
+
+def test_a_layer_switched_off_passes_its_input_through() -> None:
+    spec = spec_of(article(), (InputSpec("input", (1, 3, 32, 32)),))
+    layers = tuple(replace(layer, enabled=layer.name != "pool1") for layer in spec.layers)
+    infos = infer_shapes(replace(spec, root=replace(spec.root, layers=layers))).infos
+    assert infos["pool1"].output_shape == (1, 16, 30, 30)
+    assert infos["conv2"].output_shape == (1, 32, 28, 28)
+
+
+def test_a_kind_without_a_rule_is_unknown_and_no_problem() -> None:
+    result = inferred(nn.Sequential(nn.Linear(4, 4), nn.GLU(), nn.ReLU()), 1, 4)
+    assert result.infos["1"].unknown == "no rule yet for GLU"
+    assert result.infos["1"].problem is None
+    assert result.infos["2"].output_shape is None
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        ({"in_channels": 3}, "conv needs "),
+        ({"in_channels": 3, "out_channels": 4, "kernel_size": 3, "colour": 1}, "conv has no argument colour"),
+        ({"in_channels": "3", "out_channels": 4, "kernel_size": 3}, "conv needs a whole number for in_channels"),
+        ({"in_channels": 3, "out_channels": 4, "kernel_size": 3, "groups": 2}, "conv "),
+    ],
+)
+def test_arguments_that_torch_would_refuse_are_a_problem(args: dict[str, int], sentence: str) -> None:
+    root = LayerSpec("", "Sequential", layers=(LayerSpec("conv", "Conv2d", args),))
+    problem = infer_shapes(ModelSpec(root, (InputSpec("input", (1, 3, 8, 8)),))).infos["conv"].problem
+    assert problem is not None
+    assert problem.message.startswith(sentence)
+
+
+def test_without_an_input_everything_but_shapes_is_counted() -> None:
+    spec = spec_of(article())
+    total = infer_shapes(spec).total
+    assert (total.num_params, total.output_shape, total.macs) == (5088, None, None)
+
+
+def test_frozen_and_tied_parameters() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+    net[1].weight = net[0].weight
+    net[2].bias.requires_grad_(False)
+    total = inferred(net, 1, 4).total
+    assert total.num_params == sum(p.numel() for p in net.parameters())
+    assert total.num_trainable == sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+def test_a_file_s_tensors_that_no_rule_knows_count_when_they_float() -> None:
+    tensors = (
+        TensorInfo("weight", "BF16", (4, 2), 16),
+        TensorInfo("running_mean", "F32", (4,), 16),
+        TensorInfo("steps", "I64", (), 8),
+    )
+    opaque = LayerSpec("x", None, tensors=tensors, origin="opaque")
+    total = infer_shapes(ModelSpec(LayerSpec("", None, layers=(opaque,), origin="opaque"))).total
+    assert (total.num_params, total.num_buffers) == (8, 5)
+
+
+def test_what_an_edit_left_alone_is_not_worked_out_again() -> None:
+    spec = spec_of(article(), (InputSpec("input", (1, 3, 32, 32)),))
+    first = infer_shapes(spec)
+    layers = list(spec.layers)
+    layers[4] = replace(layers[4], args={**layers[4].args, "padding": 1})
+    edited = replace(spec, root=replace(spec.root, layers=tuple(layers)))
+    again = infer_shapes(edited, first)
+    assert again.infos == infer_shapes(edited).infos
+    assert again.infos["conv1"] is first.infos["conv1"]
+    assert again.infos["conv2"].output_shape == (1, 32, 15, 15)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_inference_from_a_previous_one_equals_a_fresh_one(seed: int) -> None:
+    draw = random.Random(seed)
+    kinds = [
+        LayerSpec("a", "Conv2d", {"in_channels": 4, "out_channels": 4, "kernel_size": 3, "padding": 1}),
+        LayerSpec("a", "ReLU"),
+        LayerSpec("a", "MaxPool2d", {"kernel_size": 2}),
+        LayerSpec("a", "Linear", {"in_features": 8, "out_features": 8}),
+        LayerSpec("a", "Flatten"),
+    ]
+    layers = [replace(draw.choice(kinds), name=str(index)) for index in range(12)]
+    previous = None
+    for _ in range(10):
+        at = draw.randrange(len(layers))
+        layers[at] = replace(draw.choice(kinds), name=str(at), enabled=draw.random() < 0.8)
+        model = ModelSpec(LayerSpec("", "Sequential", layers=tuple(layers)), (InputSpec("input", (1, 4, 8, 8)),))
+        result = infer_shapes(model, previous)
+        assert result.infos == infer_shapes(model).infos
+        previous = result
