@@ -22,7 +22,7 @@ def summary_document(view: View) -> Document:
     layers = []
     previous: str | None = None
     for path, layer in model.walk():
-        info = inference.infos[path]
+        info = inference.info(path, layer)
         source = ([previous] if previous is not None else []) if model.is_sequential else None
         layers.append(_layer(path, layer, info, source))
         if not layer.layers:

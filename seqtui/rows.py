@@ -75,11 +75,16 @@ def rows_below(row: Row, is_open: Callable[[Row], bool]) -> Iterator[Row]:
             yield from rows_below(below, is_open)
 
 
+def has_path(model: ModelSpec, path: str) -> bool:
+    """Whether a layer or a tensor is called that."""
+    return any(row.path == path for row in rows_below(model_row(model), lambda _: True))
+
+
 def cells(row: Row, inference: Inference, title: str) -> Cells:
     """The columns of a row; `title` is the label of the model's own."""
     if row.tensor:
         return _tensor_cells(row.tensor, row.layer)
-    info = inference.infos[row.path]
+    info = inference.info(row.path, row.layer)
     output = _output_cell(row, info)
     if not info.num_params and not row.layer.tensors and not row.layer.layers and row.layer.kind is None:
         output = NONE

@@ -72,7 +72,7 @@ SENTENCES: list[tuple[str, dict[str, Value], Signal, str]] = [
         "takes floating-point numbers, int64 arrives",
     ),
     ("Linear", {"in_features": -1, "out_features": 1}, IMAGE, "needs in_features of at least 0, not -1"),
-    ("Conv2d", {"in_channels": 3, "out_channels": 8, "kernel_size": 3}, IMAGE, "takes 3 channels, 1 arrive"),
+    ("Conv2d", {"in_channels": 3, "out_channels": 8, "kernel_size": 3}, IMAGE, "takes 3 channels, 1 arrives"),
     (
         "Conv2d",
         {"in_channels": 1, "out_channels": 8, "kernel_size": 3},
@@ -103,7 +103,7 @@ SENTENCES: list[tuple[str, dict[str, Value], Signal, str]] = [
         IMAGE,
         "needs padding of at most half of kernel_size, not 2 of 2",
     ),
-    ("BatchNorm2d", {"num_features": 16}, IMAGE, "takes 16 channels, 1 arrive"),
+    ("BatchNorm2d", {"num_features": 16}, IMAGE, "takes 16 channels, 1 arrives"),
     ("BatchNorm1d", {"num_features": 1}, IMAGE, "needs 2 or 3 dimensions, 4 arrive"),
     ("Softmax", {"dim": 4}, IMAGE, "works on dimension 4, 4 dimensions arrive"),
     ("Dropout", {"p": 1.5}, IMAGE, "needs p between 0 and 1, not 1.5"),

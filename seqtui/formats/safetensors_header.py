@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from seqtui.errors import FormatError
 from seqtui.formats.byte_source import ByteSource
+from seqtui.formats.canonical_header import read_canonical
 from seqtui.formats.foreign import foreign_file
 from seqtui.model.tensors import DTYPES, TensorInfo
 
@@ -66,6 +67,8 @@ def read_header(source: ByteSource) -> Header:
     """
     try:
         text, data_start = _header_text(source)
+        if (usual := read_canonical(text, source.size - data_start)) is not None:
+            return Header(usual[1], data_start, usual[0], ())
         metadata, entries = _split(_parse(text))
         _check_unicode(text, metadata, entries)
         tensors = _laid_out(_rows(entries), source.size - data_start)

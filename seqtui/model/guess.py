@@ -10,16 +10,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from typing import NamedTuple
 
 from seqtui.model.guess_kinds import Guess, Signature, guess_kind
-from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
 from seqtui.model.tensors import Shape, TensorInfo, TensorRef
 
 WRAPPERS = ("module.", "_orig_mod.", "net.", "state_dict.")
 """What DataParallel, torch.compile and training scripts put before every name."""
+AT_ONCE = 1000
+"""Tensors up to which every layer is made at once; of a larger model, when somebody looks."""
 MAX_DEPTH = 64
 """Parts of a path; a longer name is no path and stands whole among the tensors that belong to no layer."""
 MAX_GAPS = 1000
@@ -34,16 +37,8 @@ _FIRST_TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_
 _DIGITS = re.compile("[0-9]+")
 _new = tuple.__new__
 """Makes a named tuple in half the time that its class takes, and here are two for each tensor."""
+_count_dots: Callable[[str], int] = methodcaller("count", ".")
 _name_dtype_shape: Callable[[TensorInfo], tuple[str, str, Shape]] = itemgetter(slice(3))
-
-
-class _Tree(NamedTuple):
-    """The tensors by what their names say, before there are layers."""
-
-    tensors: Mapping[str, list[TensorInfo]]
-    """Path -> the tensors right there."""
-    names: Mapping[str, list[str]]
-    """Path -> the names of the layers right below."""
 
 
 def guess_model(tensors: Sequence[TensorInfo], source_id: str, metadata: Mapping[str, str]) -> tuple[ModelSpec, str]:
@@ -52,9 +47,14 @@ def guess_model(tensors: Sequence[TensorInfo], source_id: str, metadata: Mapping
     For every tensor of every layer, wrapper + path + "." + name is its full name in the source; for those of the root
     it is wrapper + name. A name with an empty part (`a..b`, `.a`) or more than `MAX_DEPTH` parts belongs to the root.
     """
-    prefix = common_wrapper([tensor.name for tensor in tensors])
-    root = _layer(_tree(tensors, source_id, len(prefix)), "", "")
-    return ModelSpec(root, metadata=metadata), prefix
+    names = [tensor.name for tensor in tensors]
+    prefix = common_wrapper(names)
+    start = len(prefix)
+    odd = set() if _are_paths(names) else {name for name in names if not _is_path(name[start:])}
+    loose = tuple(_local(tensor, source_id, start) for tensor in tensors if tensor.name in odd) if odd else ()
+    pathed = [tensor for tensor in tensors if tensor.name not in odd] if odd else tensors
+    root = _Maker(source_id, is_large=len(tensors) > AT_ONCE).layer("", pathed, start)
+    return ModelSpec(replace(root, tensors=root.tensors + loose), metadata=metadata), prefix
 
 
 def common_wrapper(names: Sequence[str]) -> str:
@@ -69,58 +69,74 @@ def common_wrapper(names: Sequence[str]) -> str:
     return names[0][:start] if names else ""
 
 
-def _tree(tensors: Iterable[TensorInfo], source_id: str, start: int) -> _Tree:
-    """All names from character `start` on, taken apart."""
-    loose: list[TensorInfo] = []
-    by_path = {"": loose}
-    for full_name, dtype, shape, nbytes, _ in tensors:
-        path, _, name = full_name[start:].rpartition(".")
-        siblings = by_path.get(path)
-        if siblings is None:
-            siblings = by_path[path] = [] if _is_path(path) else loose
-        if siblings is loose or not name:
-            siblings, name = loose, full_name[start:]
-        ref = _new(TensorRef, (source_id, full_name))
-        siblings.append(_new(TensorInfo, (name, dtype, shape, nbytes, ref)))
-    return _Tree(by_path, _names(path for path, siblings in by_path.items() if siblings and siblings is not loose))
+def _are_paths(names: Sequence[str]) -> bool:
+    """Whether all names are surely paths, looked at in bulk: hardly any file has one that is not."""
+    text = "\n".join(names)
+    is_odd = ".." in text or "\n." in text or ".\n" in text or text.startswith(".") or text.endswith(".")
+    return not is_odd and max(map(_count_dots, names), default=0) <= MAX_DEPTH
 
 
-def _is_path(path: str) -> bool:
-    """Whether no part is empty and there are not too many."""
-    return ".." not in f".{path}." and path.count(".") < MAX_DEPTH
+def _is_path(name: str) -> bool:
+    """Whether no part is empty and there are not too many. A name without a dot is one even when it is empty."""
+    return "." not in name or (".." not in f".{name}." and name.count(".") <= MAX_DEPTH)
 
 
-def _names(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Path -> the names right below, for all paths and those on the way to them."""
-    names: dict[str, list[str]] = defaultdict(list)
-    known = {""}
-    for path in paths:
-        while path not in known:
-            known.add(path)
-            path, _, name = path.rpartition(".")
-            names[path].append(name)
-    return names
+def _local(tensor: TensorInfo, source_id: str, start: int) -> TensorInfo:
+    """The tensor as its layer has it, its name from character `start` on."""
+    name, dtype, shape, nbytes, _ = tensor
+    return _new(TensorInfo, (name[start:], dtype, shape, nbytes, _new(TensorRef, (source_id, name))))
 
 
-def _layer(tree: _Tree, path: str, name: str) -> LayerSpec:
-    """The layer at a path with all below it, its guess made. The nameless root is a Sequential or opaque."""
-    tensors = tree.tensors.get(path)
-    layers: tuple[LayerSpec, ...] = ()
-    if path in tree.names:
-        start = f"{path}." if path else ""
-        layers = tuple([_layer(tree, start + inner, inner) for inner in sorted(tree.names[path], key=natural_key)])
-    guess = None
-    if tensors:
-        signature = tuple(map(_name_dtype_shape, tensors))
-        tensors = [tensors[place] for place in _order(signature)]
-        guess = guess_kind(name, signature + _below(tensors, layers) if layers else signature) if name else None
-    elif looks_sequential(layers):
-        guess, layers = _SEQUENTIAL, _with_gaps(layers)
-    own = tuple(tensors or ())
-    if guess is None:
-        return LayerSpec(name, tensors=own, layers=layers, origin="opaque")
-    kind, args, alternatives = guess
-    return LayerSpec(name, kind, args, own, layers=layers, origin="guessed", alternatives=alternatives)
+class _Maker(NamedTuple):
+    """Makes layers of the tensors whose names begin alike."""
+
+    source_id: str
+    is_large: bool
+    """Whether what a container holds waits until somebody looks into it."""
+
+    def layer(self, name: str, tensors: Sequence[TensorInfo], start: int) -> LayerSpec:
+        """One layer with all below it, its guess made. The nameless root is a Sequential or opaque.
+
+        `tensors` are all inside; their names are the same up to character `start`, where what stands in the layer
+        begins.
+        """
+        own: list[TensorInfo] = []
+        below: dict[str, list[TensorInfo]] = defaultdict(list)
+        for tensor in tensors:
+            full_name = tensor[0]
+            dot = full_name.find(".", start)
+            if dot < 0:
+                own.append(_local(tensor, self.source_id, start))
+            else:
+                below[full_name[start:dot]].append(tensor)
+        layers = self.layers(tensors, below, start) if below else ()
+        guess = None
+        if own:
+            signature = tuple(map(_name_dtype_shape, own))
+            own = [own[place] for place in _order(signature)]
+            guess = guess_kind(name, signature + _below(own, below, start)) if name else None
+        elif not isinstance(layers, Deferred) and looks_sequential(layers):
+            guess, layers = _SEQUENTIAL, _with_gaps(layers)
+        if guess is None:
+            return LayerSpec(name, tensors=tuple(own), layers=layers, origin="opaque")
+        kind, args, alternatives = guess
+        return LayerSpec(name, kind, args, tuple(own), layers=layers, origin="guessed", alternatives=alternatives)
+
+    def layers(
+        self, tensors: Sequence[TensorInfo], below: Mapping[str, Sequence[TensorInfo]], start: int
+    ) -> Sequence[LayerSpec]:
+        """The layers inside one, in natural order.
+
+        Those of a large model are deferred, but for numbered ones in a number that a Sequential may have: whether they
+        form one shows in their kinds.
+        """
+        names = sorted(below, key=natural_key)
+
+        def make() -> tuple[LayerSpec, ...]:
+            return tuple([self.layer(name, below[name], start + len(name) + 1) for name in names])
+
+        may_be_sequential = len(names) <= 2 * MAX_GAPS and all(map(_is_index, names))
+        return Deferred(names, tensors, make) if self.is_large and not may_be_sequential else make()
 
 
 @lru_cache(maxsize=4096)
@@ -135,14 +151,13 @@ def _order(signature: Signature) -> tuple[int, ...]:
     return tuple(sorted(range(len(signature)), key=key))
 
 
-def _below(tensors: Iterable[TensorInfo], layers: Sequence[LayerSpec]) -> Signature:
-    """Where a name is leaf and branch at once, the tensors below it: `weight.absmax` beside `weight`."""
-    names = {tensor.name for tensor in tensors}
+def _below(own: Iterable[TensorInfo], below: Mapping[str, Sequence[TensorInfo]], start: int) -> Signature:
+    """Where a name is leaf and branch at once, the tensors right below it: `weight.absmax` beside `weight`."""
     return tuple(
-        (f"{layer.name}.{tensor.name}", tensor.dtype, tensor.shape)
-        for layer in layers
-        if layer.name in names
-        for tensor in layer.tensors
+        (inside.name[start:], inside.dtype, inside.shape)
+        for tensor in own
+        for inside in below.get(tensor.name, ())
+        if inside.name.count(".", start) == 1
     )
 
 

@@ -7,18 +7,21 @@ that layer says why, and everything that does not depend on shapes is counted al
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
-from seqtui.model.spec import LayerSpec, ModelSpec
-from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape
+from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
+from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape, TensorInfo
 
 RUNNING_STATISTICS = frozenset({"running_mean", "running_var"})
 """Floating tensors that no optimiser touches, by the names that torch's norms give them."""
+_DTYPE_AND_SHAPE: Callable[[TensorInfo], tuple[str, Shape]] = itemgetter(1, 2)
 FLOATING = frozenset(row.name for row in DTYPES.values() if row.family in ("float", "complex"))
 
 
@@ -82,6 +85,12 @@ class Inference:
     steps: Steps = field(default_factory=dict)
     """Every step without a problem; a problem is not kept, since its sentence names a neighbour."""
 
+    def info(self, path: str, layer: LayerSpec) -> LayerInfo:
+        """The info of the layer at a path; of one inside deferred layers it is worked out now, counts alone."""
+        if path not in self.infos:
+            _Walk(self, {}).visit(path, layer, None)
+        return self.infos[path]
+
     @property
     def problems(self) -> Mapping[str, Problem]:
         return {path: info.problem for path, info in self.infos.items() if info.problem}
@@ -100,7 +109,7 @@ def infer_shapes(model: ModelSpec, previous: Inference | None = None) -> Inferen
     flow = None
     if model.is_sequential and len(model.inputs) == 1:
         flow = _Flow((Signal(model.inputs[0].shape, model.inputs[0].dtype),), _Field())
-    _Walk(result, previous.steps if previous else {}).container("", model.root, flow)
+    _Walk(result, previous.steps if previous else {}).visit("", model.root, flow)
     return result
 
 
@@ -113,6 +122,16 @@ class _Walk:
         self.known = known
         self.source = "the input"
 
+    def visit(self, path: str, layer: LayerSpec, flow: _Flow | None) -> _Flow | None:
+        """Note the info of a layer and of all inside; what flows on comes back."""
+        if isinstance(layer.layers, Deferred) and not layer.layers.is_made:
+            self.infos[path] = _counted_in_bulk(layer.layers.tensors)
+            return None
+        if layer.layers or layer.kind == "Sequential":
+            return self.container(path, layer, flow)
+        self.infos[path], flow = self.step(path, layer, flow)
+        return flow
+
     def container(self, path: str, layer: LayerSpec, flow: _Flow | None) -> _Flow | None:
         """Walk what is inside; its info is the sum of theirs, in at the first and out at the last."""
         arrived = flow
@@ -121,14 +140,9 @@ class _Walk:
         inside = []
         for child in layer.layers:
             child_path = prefix + child.name
-            if child.layers or child.kind == "Sequential":
-                flow = self.container(child_path, child, flow)
-                info = self.infos[child_path]
-            else:
-                info, flow = self.step(child_path, child, flow)
-                self.infos[child_path] = info
-            inside.append(info)
-            if info.output_shape is not None:
+            flow = self.visit(child_path, child, flow)
+            inside.append(self.infos[child_path])
+            if inside[-1].output_shape is not None:
                 self.source = child_path
         if not layer.enabled:
             flow = arrived
@@ -254,6 +268,17 @@ def _counted(
             num_buffers += size
     input_shape = arrived.signals[0].shape if arrived else None
     return LayerInfo(input_shape, None, "", num_params, num_trainable, num_buffers)
+
+
+def _counted_in_bulk(tensors: Sequence[TensorInfo]) -> LayerInfo:
+    """The same counts of many tensors with names from the source, that of one kind being the usual thing."""
+    alike = Counter(map(_DTYPE_AND_SHAPE, tensors))
+    num_elements = sum(math.prod(shape) * count for (_, shape), count in alike.items())
+    num_params = sum(math.prod(shape) * count for (dtype, shape), count in alike.items() if dtype in FLOATING)
+    for name, dtype, shape, _, _ in tensors:
+        if name.endswith(("running_mean", "running_var")) and not is_parameter(name.rpartition(".")[2], dtype):
+            num_params -= math.prod(shape) if dtype in FLOATING else 0
+    return LayerInfo(None, None, "", num_params, num_params, num_elements - num_params)
 
 
 def is_parameter(name: str, dtype: str) -> bool:

@@ -5,9 +5,9 @@ Nothing here computes a shape or knows a kind; a change makes a new value that s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, overload
 
 from seqtui.model.tensors import Shape, TensorInfo
 
@@ -16,6 +16,55 @@ Value = int | float | bool | str | None | tuple["Value", ...]
 
 Origin = Literal["declared", "guessed", "opaque"]
 """`declared`: a spec or code said so. `guessed`: read from names and shapes. `opaque`: its forward is not ours."""
+
+
+class Deferred(Sequence["LayerSpec"]):
+    """Layers that are made when they are first looked at, and from then on are what they were made.
+
+    A checkpoint can hold a hundred thousand tensors, of which the first screen shows twenty. What has to be said of the
+    others before there are layers, how many numbers they hold, can be counted from `tensors`.
+    """
+
+    __slots__ = ("_made", "make", "names", "tensors")
+
+    def __init__(
+        self, names: Sequence[str], tensors: Sequence[TensorInfo], make: Callable[[], tuple[LayerSpec, ...]]
+    ) -> None:
+        self.names = names
+        """Of the layers, in their order; at least one."""
+        self.tensors = tensors
+        """Every tensor inside, however deep; names from the source."""
+        self.make = make
+        self._made: tuple[LayerSpec, ...] | None = None
+
+    @property
+    def is_made(self) -> bool:
+        return self._made is not None
+
+    def layers(self) -> tuple[LayerSpec, ...]:
+        """The layers, made now if they were not before."""
+        if self._made is None:
+            self._made = self.make()
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> LayerSpec: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LayerSpec]: ...
+    def __getitem__(self, index: int | slice) -> LayerSpec | Sequence[LayerSpec]:
+        return self.layers()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self.layers() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self.layers())
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[LayerSpec, ...]]]:
+        return tuple, (self.layers(),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +83,8 @@ class LayerSpec:
     """Own tensor name -> full name of the tensor that owns its numbers."""
     frozen: frozenset[str] = frozenset()
     """Names of own parameters with `requires_grad` off."""
-    layers: tuple[LayerSpec, ...] = ()
+    layers: Sequence[LayerSpec] = ()
+    """A tuple; of a large model without a spec, Deferred."""
     enabled: bool = True
     """False bypasses the layer: it stays in the model and its input passes through."""
     origin: Origin = "declared"
@@ -80,7 +130,7 @@ class ModelSpec:
     """What the file carries beside tensors and spec, every key kept when it is written again."""
 
     @property
-    def layers(self) -> tuple[LayerSpec, ...]:
+    def layers(self) -> Sequence[LayerSpec]:
         return self.root.layers
 
     @property

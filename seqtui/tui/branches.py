@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from seqtui.model.spec import ModelSpec
+from seqtui.model.spec import Deferred, ModelSpec
 from seqtui.rows import Row, model_row, rows_below
 
 AT_ONCE = 2000
@@ -133,13 +133,19 @@ class Branches:
 
 
 def _levels_within(root: Row) -> int:
-    """How many levels of layers can be open with at most AT_ONCE rows to show; the outermost always is."""
-    level, depth, shown = list(root.layer.layers), 1, 0
+    """How many levels of layers can be open with at most AT_ONCE rows to show; the outermost always is.
+
+    What is deferred is not looked into for that, but for a way that never forks.
+    """
+    level, depth, shown = [root.layer.layers], 1, 0
     while level:
-        shown += len(level)
+        shown += sum(map(len, level))
         if shown > AT_ONCE:
             return max(depth - 1, 1)
-        level = [child for layer in level for child in layer.layers]
+        layers = [layer for layers in level for layer in layers]
+        level = [layer.layers for layer in layers if layer.layers]
+        if len(layers) > 1 and any(isinstance(each, Deferred) and not each.is_made for each in level):
+            return depth
         depth += 1
     return depth
 

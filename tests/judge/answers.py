@@ -66,6 +66,8 @@ def torch_answer(kind: str, draw: Draw, with_macs: bool) -> Answer:
     except Exception as error:  # noqa: BLE001  whatever torch raises is its refusal
         return answer._replace(message=f"{type(error).__name__}: {error}"[:200])
     outputs = tuple(Signal(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")) for tensor in _flat(output))
+    if any(size < 0 for signal in outputs for size in signal.shape):
+        return answer._replace(message="a tensor of negative size, which is none")
     return answer._replace(refused_by="", outputs=outputs, macs=_macs(kind, draw) if with_macs else None)
 
 

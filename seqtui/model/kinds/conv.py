@@ -127,6 +127,7 @@ def _zero_padded(dims: int, args: Arguments, geometry: _Geometry, lengths: Shape
     if args["padding"] == "valid" or args["padding_mode"] != "zeros":
         return lengths
     if args["padding"] == "same":
+        require_at_least(1, "kernel_size", *geometry.kernel)
         return tuple(length + size - 1 for length, size in zip(lengths, geometry.window, strict=True))
     padding = args.sizes("padding", dims)
     require_at_least(0, "padding", *padding)

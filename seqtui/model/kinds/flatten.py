@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal
-from seqtui.model.kinds.sentences import dimension, times
+from seqtui.model.kinds.sentences import arriving, dimension, times
 from seqtui.model.tensors import Shape
 
 
@@ -13,7 +13,7 @@ def _flatten_output(args: Arguments, x: Signal) -> Signal:
     """The dimensions start_dim to end_dim as one. Source: torch.nn.Flatten, "Shape"."""
     start, end = dimension(args.integer("start_dim"), x), dimension(args.integer("end_dim"), x)
     if start > end:
-        raise ShapeError(f"begins at dimension {start} and ends at {end}: {len(x.shape)} dimensions arrive")
+        raise ShapeError(f"begins at dimension {start} and ends at {end}: {arriving(len(x.shape), 'dimension')}")
     return Signal((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]), x.dtype)
 
 
@@ -44,10 +44,10 @@ def _unflattened(sizes: Shape, length: int) -> Shape:
         raise ArgumentError(f"needs sizes of at least 0, of which one may be -1, not {times(sizes)}")
     if -1 not in sizes:
         if known != length:
-            raise ShapeError(f"takes {known} elements for {times(sizes)}, {length} arrive")
+            raise ShapeError(f"takes {known} elements for {times(sizes)}, {arriving(length)}")
         return sizes
     if not known or length % known:
-        raise ShapeError(f"takes a multiple of {known} elements for {times(sizes)}, {length} arrive")
+        raise ShapeError(f"takes a multiple of {known} elements for {times(sizes)}, {arriving(length)}")
     return tuple(length // known if size == -1 else size for size in sizes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from seqtui.model.kinds.kind import Arguments, Kind, ShapeError, Shapes, Signal
-from seqtui.model.kinds.sentences import require_at_least, require_float
+from seqtui.model.kinds.sentences import arriving, require_at_least, require_float
 
 
 def _identity(args: Arguments, x: Signal) -> Signal:
@@ -29,7 +29,7 @@ def _output(args: Arguments, x: Signal) -> Signal:
     if not x.shape:
         raise ShapeError(f"takes {features} features, a single number arrives")
     if x.shape[-1] != features:
-        raise ShapeError(f"takes {features} features, {x.shape[-1]} arrive")
+        raise ShapeError(f"takes {features} features, {arriving(x.shape[-1])}")
     require_float(x)
     return Signal((*x.shape[:-1], args.integer("out_features")), x.dtype)
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, Window
 from seqtui.model.kinds.sentences import (
+    arriving,
     brief,
     is_float,
     require_at_least,
@@ -115,13 +116,13 @@ def _group_parameters(args: Arguments) -> Shapes:
 def _group_output(args: Arguments, x: Signal) -> Signal:
     """(N, C, *) kept. Source: torch.nn.GroupNorm, "Shape"."""
     if len(x.shape) < 2:
-        raise ShapeError(f"needs at least 2 dimensions, {len(x.shape)} arrive")
+        raise ShapeError(f"needs at least 2 dimensions, {arriving(len(x.shape))}")
     groups = args.integer("num_groups")
     require_at_least(1, "num_groups", groups)
     if args.flag("affine"):
         require_size(x, 1, args.integer("num_channels"), "channels")
     elif x.shape[1] % groups:
-        raise ShapeError(f"takes channels that {groups} groups divide, {x.shape[1]} arrive")
+        raise ShapeError(f"takes channels that {groups} groups divide, {arriving(x.shape[1])}")
     require_float(x)
     _require_several(x.shape[0] * x.shape[1] // groups * math.prod(x.shape[2:]), x)
     return x

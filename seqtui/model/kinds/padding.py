@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
-from seqtui.model.kinds.sentences import brief, require_dimensions, require_elements, times
+from seqtui.model.kinds.sentences import arriving, brief, require_dimensions, require_elements, times
 
 Borders = tuple[tuple[int, int], ...]
 """Elements added before and after each of the last dimensions, first dimension first; negative ones crop."""
@@ -26,7 +26,7 @@ def padded(mode: str, borders: Borders, x: Signal) -> Signal:
     for (before, after), length in zip(borders, x.shape[-dims:], strict=True):
         verb, kept = BORROWING.get(mode, ("", 0))
         if verb and max(before, after) > length - kept:
-            raise ShapeError(f"{verb} {max(before, after)} elements, {length} arrive")
+            raise ShapeError(f"{verb} {max(before, after)} elements, {arriving(length)}")
     y = _extended(borders, x)
     if min(y.shape) < 0 or max(y.shape[-dims:]) < 1:
         raise ShapeError(f"crops everything, {times(x.shape[-dims:])} arrives")
@@ -51,10 +51,10 @@ def _zero_output(dims: int, args: Arguments, x: Signal) -> Signal:
     """(*, *lengths) with borders added to the last dimensions, of any type. Source: torch.nn.ZeroPad2d, "Shape"."""
     borders = _borders(dims, args)
     if len(x.shape) < len(borders):
-        raise ShapeError(f"needs at least {len(borders)} dimensions, {len(x.shape)} arrive")
+        raise ShapeError(f"needs at least {len(borders)} dimensions, {arriving(len(x.shape))}")
     for (before, after), length in zip(borders, x.shape[-len(borders) :], strict=True):
         if length + min(before, 0) + min(after, 0) < 0:
-            raise ShapeError(f"crops {-min(before, 0) - min(after, 0)} elements, {length} arrive")
+            raise ShapeError(f"crops {-min(before, 0) - min(after, 0)} elements, {arriving(length)}")
     return _extended(borders, x)
 
 

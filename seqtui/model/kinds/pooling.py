@@ -6,6 +6,7 @@ from functools import partial
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Output, ShapeError, Signal, Window
 from seqtui.model.kinds.sentences import (
+    arriving,
     brief,
     dilated,
     marks,
@@ -99,7 +100,7 @@ def _target(dims: int, args: Arguments, x: Signal) -> Shape:
         raise ArgumentError("needs output_size")
     least = dims + 1 if isinstance(wanted, tuple) else dims
     if len(x.shape) < least:
-        raise ShapeError(f"needs at least {least} dimensions, {len(x.shape)} arrive")
+        raise ShapeError(f"needs at least {least} dimensions, {arriving(len(x.shape))}")
     out = tuple(length if size is None else size for size, length in zip(sizes, x.shape[-dims:], strict=True))
     whole = tuple(size for size in out if isinstance(size, int))
     if whole != out:

@@ -70,7 +70,7 @@ def _output(has_cell_state: bool, args: Arguments, x: Signal) -> Output:
     require_float(x)
     is_batch_first = len(x.shape) == 3 and args.flag("batch_first")
     if x.shape[1 if is_batch_first else 0] == 0:
-        raise ShapeError("needs a sequence of at least one step, none arrive")
+        raise ShapeError("needs a sequence of at least one step, none arrives")
     batch = x.shape[0 if is_batch_first else 1 : 1 if is_batch_first else -1]
     state, directions = _state_size(args), _directions(args)
     layers = directions * args.integer("num_layers")

@@ -10,6 +10,12 @@ from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
 
 
+def arriving(count: int, noun: str = "") -> str:
+    """How many arrive: `600 arrive`, `1 dimension arrives`."""
+    many = f"{count} {noun}".rstrip()
+    return f"{many} arrives" if count == 1 else f"{many}{'s' if noun else ''} arrive"
+
+
 def is_float(x: Signal) -> bool:
     """Whether a kind that computes with floats takes it; which float it is makes no difference to a rule."""
     return x.dtype.startswith(("float", "bfloat"))
@@ -26,13 +32,13 @@ def require_dimensions(x: Signal, *allowed: int) -> None:
     if len(x.shape) not in allowed:
         *others, last = map(str, allowed)
         needed = f"{', '.join(others)} or {last}" if others else last
-        raise ShapeError(f"needs {needed} dimensions, {len(x.shape)} arrive")
+        raise ShapeError(f"needs {needed} dimensions, {arriving(len(x.shape))}")
 
 
 def require_size(x: Signal, axis: int, size: int, noun: str) -> None:
     """Raises ShapeError when a dimension, which must be there, has another size."""
     if x.shape[axis] != size:
-        raise ShapeError(f"takes {size} {noun}, {x.shape[axis]} arrive")
+        raise ShapeError(f"takes {size} {noun}, {arriving(x.shape[axis])}")
 
 
 def require_elements(x: Signal, first_axis: int) -> None:
@@ -55,7 +61,7 @@ def dimension(index: int, x: Signal) -> int:
     """
     dims = max(len(x.shape), 1)
     if not -dims <= index < dims:
-        raise ShapeError(f"works on dimension {index}, {len(x.shape)} dimensions arrive")
+        raise ShapeError(f"works on dimension {index}, {arriving(len(x.shape), 'dimension')}")
     return index % dims
 
 

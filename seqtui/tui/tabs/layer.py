@@ -45,7 +45,7 @@ def detail(view: View, row: Row, measured: Mapping[str, Statistics], width: int)
         return _lines([*lines, *_tensor_lines(row.tensor, measured.get(row.path), row.layer, width)])
     if not row.depth:
         return _lines(_model_lines(view, width))
-    info = view.inference.infos[row.path]
+    info = view.inference.info(row.path, row.layer)
     lines = [_title(row.layer.kind or kind_cell(row.layer), description(row.layer.kind or ""), width)]
     if info.problem:
         lines.append(Content(f"! {safe_text(info.problem.message)}").stylize("$text-error"))
