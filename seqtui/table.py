@@ -51,7 +51,7 @@ def columns_for(width: int) -> tuple[Column, ...]:
     """What a table of so many cells shows; `Layer` alone at the least."""
     if width >= 110:
         return (LABEL, KIND, OUTPUT, PARAMS, MACS, MEMORY)
-    if width >= 54:
+    if width >= 48:
         return (LABEL, KIND, OUTPUT, PARAMS)
     if width >= 40:
         return (LABEL, OUTPUT, PARAMS)

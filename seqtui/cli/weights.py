@@ -15,6 +15,7 @@ from seqtui.errors import UsageError
 from seqtui.formats import open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.formats.tensor_source import TensorSource
+from seqtui.model.spec import LayerSpec
 from seqtui.model.tensors import Shape, TensorInfo
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import histogram_lines, moments_facts, spread_facts
@@ -87,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterator[Wanted]:
     """What the names and globs mean, in order; without any, every tensor. Raises UsageError for a name of none."""
-    everywhere = {name: source for source in opened.sources.values() for name in source.tensors}
+    refs = [tensor.ref for layer in (opened.model.root, *_layers(opened)) for tensor in layer.tensors]
+    everywhere = {ref.name: opened.sources[ref.source_id] for ref in refs if ref}
     if not names:
         for name, source in everywhere.items():
             yield Wanted(source, name, None, has_numbers)
@@ -104,6 +106,10 @@ def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterato
             )
         for match in matches:
             yield Wanted(everywhere[match], match, index if match == name else None, True)
+
+
+def _layers(opened: OpenedModel) -> Iterator[LayerSpec]:
+    return (layer for _, layer in opened.model.walk())
 
 
 def _shared_names(opened: OpenedModel) -> Mapping[str, list[str]]:

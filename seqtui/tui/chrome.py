@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual.content import Content
@@ -44,7 +45,11 @@ class TitleLine(Line):
         dtypes = {item.dtype for item in model.inputs} - {"float32"}
         words = ["in " + " ".join([shapes, *sorted(dtypes)])] if shapes else []
         words.append("eval · cpu" if model.is_sequential else f"{opened.format}, tensors only")
-        return self.spread(Content(safe_text(opened.path)).stylize("bold"), Content("   ".join(words)))
+        right = Content("   ".join(words))
+        path = safe_text(opened.path)
+        if cell_width(path) + right.cell_length + 4 > self.size.width:
+            path = safe_text(PurePath(opened.path).name)
+        return self.spread(Content(path).stylize("bold"), right)
 
 
 class TotalsLine(Line):

@@ -193,7 +193,8 @@ def cell_text(value: Cell) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**9 else f"{value:.3e}"
     if isinstance(value, complex):
-        return f"{value.real:.2g}{value.imag:+.1g}j"
+        texts = (f"{value.real:.{digits}g}{value.imag:+.{digits}g}j" for digits in (3, 2, 1))
+        return next((text for text in texts if len(text) < CELL), "complex")
     if value == 0 or 1e-3 <= abs(value) < 1e4:
         return f"{value:.4f}"
     return f"{value:.2e}" if value == value and abs(value) != float("inf") else str(value)

@@ -176,7 +176,8 @@ def numbers(
         return Content("\n").join([head, Content(f"  {element_count(tensor):,} values …")])
     lines = [head]
     lines += [Content(f"  {line}") for line in flow(moments_facts(stats), width - 2)]
-    spread = [*spread_facts(stats), f"{'log' if is_log else 'linear'}, {bars} bins"]
+    of_what = " of magnitudes" if tensor.dtype == "C64" else ""
+    spread = [*spread_facts(stats), f"{'log' if is_log else 'linear'}, {bars} bins{of_what}"]
     lines += [Content(f"  {line}") for line in flow(spread, width - 2)]
     if stats.nan or stats.posinf or stats.neginf:
         lines.append(Content(f"  ! {not_finite(stats)}").stylize("$text-error"))
