@@ -10,7 +10,7 @@ from seqtui.safe_text import MAX_MARKS, safe_text
 from seqtui.table import Column, cell_width, columns_for, fit, layout
 from seqtui.words import bytes_words, count_words, flow, merged, number_words, output_words, shape_words, sparkline
 
-TEXTS = st.text(st.characters(blacklist_categories=("Cc", "Cs", "Cn", "Co", "Cf", "Mn", "Me", "Zl", "Zp")), max_size=30)
+TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co", "Cf", "Mn", "Me", "Zl", "Zp")), max_size=30)
 
 
 @given(TEXTS, st.integers(0, 40), st.booleans())
