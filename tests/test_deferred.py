@@ -10,7 +10,7 @@ from seqtui.model import guess
 from seqtui.model.guess import guess_model
 from seqtui.model.infer import infer_shapes
 from seqtui.model.spec import Deferred, ModelSpec
-from seqtui.model.tensors import TensorInfo
+from seqtui.model.tensors import TensorInfo, TensorTable
 from seqtui.tui.branches import Branches
 
 BLOCKS = 150
@@ -37,38 +37,39 @@ def tensors() -> list[TensorInfo]:
 
 @pytest.fixture
 def deferred() -> ModelSpec:
-    return guess_model(tensors(), "file", {})[0]
+    return guess_model(TensorTable.of(tensors()), "file", {})[0]
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
     monkeypatch.setattr(guess, "AT_ONCE", 10**9)
-    return guess_model(tensors(), "file", {})[0]
+    return guess_model(TensorTable.of(tensors()), "file", {})[0]
 
 
 def test_nothing_is_made_before_it_is_looked_at(deferred: ModelSpec) -> None:
-    assert isinstance(deferred.layers, Deferred)
-    assert not deferred.layers.is_made
-    assert len(deferred.layers) == 1
-    assert not deferred.layers.is_made
+    inside = deferred.layer("model").layers
+    assert isinstance(inside, Deferred)
+    assert len(inside) == 2
+    assert not inside.is_made
 
 
 def test_what_is_made_is_what_would_have_been_made_at_once(deferred: ModelSpec, made: ModelSpec) -> None:
-    assert not isinstance(made.layers, Deferred)
+    assert not isinstance(made.layer("model").layers, Deferred)
     assert list(deferred.walk()) == list(made.walk())
     assert deferred == made
 
 
 def test_pickled_they_are_plain_layers(deferred: ModelSpec, made: ModelSpec) -> None:
     again = pickle.loads(pickle.dumps(deferred))
-    assert isinstance(again.layers, tuple)
+    assert isinstance(again.layer("model").layers, tuple)
     assert again == made
 
 
 def test_counts_are_known_before_anything_is_made(deferred: ModelSpec, made: ModelSpec) -> None:
     quick, full = infer_shapes(deferred), infer_shapes(made)
-    assert isinstance(deferred.layers, Deferred)
-    assert not deferred.layers.is_made
+    inside = deferred.layer("model").layers
+    assert isinstance(inside, Deferred)
+    assert not inside.is_made
     assert quick.total == full.total
     for path, layer in deferred.walk():
         assert quick.info(path, layer) == full.infos[path]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from seqtui.model.guess import MAX_DEPTH, MAX_GAPS, guess_model
 from seqtui.model.spec import LayerSpec, ModelSpec
-from seqtui.model.tensors import Shape, TensorInfo
+from seqtui.model.tensors import Shape, TensorInfo, TensorTable
 
 DATA = Path(__file__).parent / "data"
 CASES: dict[str, dict[str, Any]] = json.loads((DATA / "expected.json").read_text())
@@ -49,16 +49,16 @@ def guess_case(case: str) -> tuple[ModelSpec, str]:
     path = DATA / case
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path.with_suffix(".safetensors")]
     headers = [read_header(file) for file in files]
-    return guess_model([tensor for tensors, _ in headers for tensor in tensors], case, headers[0][1])
+    return guess_model(TensorTable.of(tensor for tensors, _ in headers for tensor in tensors), case, headers[0][1])
 
 
 def guess_shapes(shapes: Mapping[str, Shape]) -> ModelSpec:
     tensors = [TensorInfo(name, "F32", shape, 0) for name, shape in shapes.items()]
-    return guess_model(tensors, "file", {})[0]
+    return guess_model(TensorTable.of(tensors), "file", {})[0]
 
 
 def guess_names(*names: str) -> tuple[ModelSpec, str]:
-    return guess_model([TensorInfo(name, "F32", (2, 3), 24) for name in names], "file", {})
+    return guess_model(TensorTable.of(TensorInfo(name, "F32", (2, 3), 24) for name in names), "file", {})
 
 
 def paths(model: ModelSpec) -> list[str]:
@@ -227,8 +227,8 @@ def test_strange_names_are_kept_in_full(names: list[str]) -> None:
 def test_a_path_is_as_deep_as_allowed_and_no_deeper() -> None:
     deepest, deeper = ".".join("a" * MAX_DEPTH), ".".join("b" * (MAX_DEPTH + 1))
     model, _ = guess_names(f"{deepest}.w", f"{deeper}.w")
-    assert paths(model)[-1] == deepest
-    assert [tensor.name for tensor in model.root.tensors] == [f"{deeper}.w"]
+    assert [tensor.name for tensor in model.layer(deepest).tensors] == ["w"]
+    assert [tensor.name for tensor in model.layer(deeper.removesuffix(".b")).tensors] == ["b.w"]
 
 
 PART = st.sampled_from(["", "0", "1", "2", "10", "007", "weight", "bias", "a", "conv1", "module", "net", "é", " "])

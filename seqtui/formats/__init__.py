@@ -51,7 +51,7 @@ def _opened(source: SafetensorsFile, path: str) -> OpenedModel:
     # Most files that are opened hold a spec; guessing has rules of its own, which these need not wait for.
     from seqtui.model.guess import guess_model
 
-    model, prefix = guess_model(tuple(source.tensors.values()), source.source_id, metadata)
+    model, prefix = guess_model(source.tensors, source.source_id, metadata)
     return OpenedModel(model, sources, path, "safetensors", prefix, notes)
 
 

@@ -31,7 +31,7 @@ class SafetensorsFile:
         """Read and check the header. Raises FormatError or FileError; the source stays open for its owner to close."""
         header = read_header(source)
         self.source_id = source_id
-        self.tensors: Mapping[str, TensorInfo] = header.tensors
+        self.tensors = header.tensors
         self.metadata: Mapping[str, str] = header.metadata
         """All that the file says beside its tensors, the spec too."""
         self.notes = header.notes
@@ -53,8 +53,10 @@ class SafetensorsFile:
     @cached_property
     def _begins(self) -> dict[str, int]:
         """Where each tensor begins, in bytes from the start of the file. Not needed before the first is read."""
-        sizes = (info.nbytes for info in self.tensors.values())
-        return dict(zip(self.tensors, accumulate(sizes, initial=self._data_start), strict=False))  # the last is the end
+        sizes = (nbytes for _, _, nbytes in self.tensors.forms)
+        return dict(
+            zip(self.tensors.names, accumulate(sizes, initial=self._data_start), strict=False)
+        )  # the last is the end
 
     @property
     def stamp(self) -> Stamp | None:

@@ -20,7 +20,7 @@ from seqtui.errors import FormatError
 from seqtui.formats.byte_source import ByteSource
 from seqtui.formats.canonical_header import read_canonical
 from seqtui.formats.foreign import foreign_file
-from seqtui.model.tensors import DTYPES, TensorInfo
+from seqtui.model.tensors import DTYPES, TensorInfo, TensorTable
 
 MAX_HEADER = 100_000_000
 """Bytes; the reference implementation's limit."""
@@ -51,7 +51,7 @@ _Row = tuple[int, int, str, str, tuple[int, ...]]
 class Header(NamedTuple):
     """A header that holds together: its tensors fill the rest of the file without hole or overlap."""
 
-    tensors: dict[str, TensorInfo]
+    tensors: TensorTable
     """In the order of their bytes, each beginning where the one before ends."""
     data_start: int
     """Where the first begins, in bytes from the start of the file."""
@@ -74,7 +74,7 @@ def read_header(source: ByteSource) -> Header:
         tensors = _laid_out(_rows(entries), source.size - data_start)
     except FormatError as error:
         raise FormatError(error.message, error.hint, source.name) from None
-    return Header(tensors, data_start, metadata, _notes(tensors))
+    return Header(TensorTable.of(tensors.values()), data_start, metadata, _notes(tensors))
 
 
 def _header_text(source: ByteSource) -> tuple[str, int]:

@@ -7,24 +7,33 @@ safetensors keeps none. A checkpoint can have a hundred thousand tensors and all
 
 from __future__ import annotations
 
+import math
 import re
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
-from operator import itemgetter, methodcaller
+from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple
 
 from seqtui.model.guess_kinds import Guess, Signature, guess_kind
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
-from seqtui.model.tensors import Shape, TensorInfo, TensorRef
+from seqtui.model.tensors import (
+    FLOATING,
+    RUNNING_STATISTICS,
+    Shape,
+    TensorInfo,
+    TensorRef,
+    TensorTable,
+    is_parameter,
+)
 
 WRAPPERS = ("module.", "_orig_mod.", "net.", "state_dict.")
 """What DataParallel, torch.compile and training scripts put before every name."""
 AT_ONCE = 1000
 """Tensors up to which every layer is made at once; of a larger model, when somebody looks."""
 MAX_DEPTH = 64
-"""Parts of a path; a longer name is no path and stands whole among the tensors that belong to no layer."""
+"""Parts of a path; what a longer name has after them is the name of a tensor."""
 MAX_GAPS = 1000
 """Layers without tensors that the numbers of one container may imply."""
 MAX_GAPS_EACH = 4
@@ -37,24 +46,21 @@ _FIRST_TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_
 _DIGITS = re.compile("[0-9]+")
 _new = tuple.__new__
 """Makes a named tuple in half the time that its class takes, and here are two for each tensor."""
-_count_dots: Callable[[str], int] = methodcaller("count", ".")
 _name_dtype_shape: Callable[[TensorInfo], tuple[str, str, Shape]] = itemgetter(slice(3))
 
 
-def guess_model(tensors: Sequence[TensorInfo], source_id: str, metadata: Mapping[str, str]) -> tuple[ModelSpec, str]:
+def guess_model(tensors: TensorTable, source_id: str, metadata: Mapping[str, str]) -> tuple[ModelSpec, str]:
     """A tree of the tensors with its guesses marked, and the wrapper that all names carried: `module.`, or "".
 
     For every tensor of every layer, wrapper + path + "." + name is its full name in the source; for those of the root
-    it is wrapper + name. A name with an empty part (`a..b`, `.a`) or more than `MAX_DEPTH` parts belongs to the root.
+    it is wrapper + name. Where a part would be empty (`a..b`), or the path deeper than `MAX_DEPTH`, the rest of the name
+    stays whole.
     """
-    names = [tensor.name for tensor in tensors]
-    prefix = common_wrapper(names)
-    start = len(prefix)
-    odd = set() if _are_paths(names) else {name for name in names if not _is_path(name[start:])}
-    loose = tuple(_local(tensor, source_id, start) for tensor in tensors if tensor.name in odd) if odd else ()
-    pathed = [tensor for tensor in tensors if tensor.name not in odd] if odd else tensors
-    root = _Maker(source_id, is_large=len(tensors) > AT_ONCE).layer("", pathed, start)
-    return ModelSpec(replace(root, tensors=root.tensors + loose), metadata=metadata), prefix
+    tensors = tensors.by_name()
+    prefix = common_wrapper(tensors.names)
+    maker = _Maker(source_id, tensors, _Counts(tensors) if len(tensors) > AT_ONCE else None)
+    root = maker.layer("", _Part(0, len(tensors), len(prefix)))
+    return ModelSpec(root, metadata=metadata), prefix
 
 
 def common_wrapper(names: Sequence[str]) -> str:
@@ -69,52 +75,51 @@ def common_wrapper(names: Sequence[str]) -> str:
     return names[0][:start] if names else ""
 
 
-def _are_paths(names: Sequence[str]) -> bool:
-    """Whether all names are surely paths, looked at in bulk: hardly any file has one that is not."""
-    text = "\n".join(names)
-    is_odd = ".." in text or "\n." in text or ".\n" in text or text.startswith(".") or text.endswith(".")
-    return not is_odd and max(map(_count_dots, names), default=0) <= MAX_DEPTH
+class _Part(NamedTuple):
+    """The tensors inside one layer: those from `first` to before `end`, whose names are alike up to `start`."""
+
+    first: int
+    end: int
+    start: int
+    """The character at which the names of what stands in the layer begin."""
 
 
-def _is_path(name: str) -> bool:
-    """Whether no part is empty and there are not too many. A name without a dot is one even when it is empty."""
-    return "." not in name or (".." not in f".{name}." and name.count(".") <= MAX_DEPTH)
+class _Counts:
+    """How many elements there are before each place of a table."""
 
+    def __init__(self, tensors: TensorTable) -> None:
+        sizes = {form: math.prod(form[1]) for form in set(tensors.forms)}
+        params = {form: size if form[0] in FLOATING else 0 for form, size in sizes.items()}
+        counted = [params[form] for form in tensors.forms]
+        for place in [place for place, name in enumerate(tensors.names) if name.endswith(RUNNING_STATISTICS)]:
+            if not is_parameter(tensors.names[place].rpartition(".")[2], tensors.forms[place][0]):
+                counted[place] = 0
+        self._params = list(accumulate(counted, initial=0))
+        self._elements = list(accumulate(map(sizes.__getitem__, tensors.forms), initial=0))
 
-def _local(tensor: TensorInfo, source_id: str, start: int) -> TensorInfo:
-    """The tensor as its layer has it, its name from character `start` on."""
-    name, dtype, shape, nbytes, _ = tensor
-    return _new(TensorInfo, (name[start:], dtype, shape, nbytes, _new(TensorRef, (source_id, name))))
+    def inside(self, part: _Part) -> tuple[int, int]:
+        """Elements of the parameters and of the buffers in a part."""
+        params = self._params[part.end] - self._params[part.first]
+        return params, self._elements[part.end] - self._elements[part.first] - params
 
 
 class _Maker(NamedTuple):
-    """Makes layers of the tensors whose names begin alike."""
+    """Makes layers of tensors that are sorted by name, so that those inside one layer stand together."""
 
     source_id: str
-    is_large: bool
-    """Whether what a container holds waits until somebody looks into it."""
+    tensors: TensorTable
+    counts: _Counts | None
+    """Of a large model, in which what a container holds waits until somebody looks into it."""
 
-    def layer(self, name: str, tensors: Sequence[TensorInfo], start: int) -> LayerSpec:
-        """One layer with all below it, its guess made. The nameless root is a Sequential or opaque.
-
-        `tensors` are all inside; their names are the same up to character `start`, where what stands in the layer
-        begins.
-        """
-        own: list[TensorInfo] = []
-        below: dict[str, list[TensorInfo]] = defaultdict(list)
-        for tensor in tensors:
-            full_name = tensor[0]
-            dot = full_name.find(".", start)
-            if dot < 0:
-                own.append(_local(tensor, self.source_id, start))
-            else:
-                below[full_name[start:dot]].append(tensor)
-        layers = self.layers(tensors, below, start) if below else ()
+    def layer(self, name: str, part: _Part) -> LayerSpec:
+        """One layer with all below it, its guess made. The nameless root is a Sequential or opaque."""
+        own, below = self.taken_apart(part)
+        layers = self.layers(part, below, is_root=not name) if below else ()
         guess = None
         if own:
             signature = tuple(map(_name_dtype_shape, own))
             own = [own[place] for place in _order(signature)]
-            guess = guess_kind(name, signature + _below(own, below, start)) if name else None
+            guess = guess_kind(name, signature + self.right_below(own, below)) if name else None
         elif not isinstance(layers, Deferred) and looks_sequential(layers):
             guess, layers = _SEQUENTIAL, _with_gaps(layers)
         if guess is None:
@@ -122,21 +127,53 @@ class _Maker(NamedTuple):
         kind, args, alternatives = guess
         return LayerSpec(name, kind, args, tuple(own), layers=layers, origin="guessed", alternatives=alternatives)
 
-    def layers(
-        self, tensors: Sequence[TensorInfo], below: Mapping[str, Sequence[TensorInfo]], start: int
-    ) -> Sequence[LayerSpec]:
+    def taken_apart(self, part: _Part) -> tuple[list[TensorInfo], dict[str, _Part]]:
+        """The tensors right in a layer, named as it names them, and the parts of the layers right below by name."""
+        own: list[TensorInfo] = []
+        below: dict[str, _Part] = {}
+        names = self.tensors.names
+        at, end, start = part
+        is_deepest = at < end and names[at].count(".", 0, start) >= MAX_DEPTH
+        while at < end:
+            name = names[at]
+            dot = name.find(".", start)
+            if dot <= start or is_deepest:  # no further part, or an empty one
+                dtype, shape, nbytes = self.tensors.forms[at]
+                ref = _new(TensorRef, (self.source_id, name))
+                own.append(_new(TensorInfo, (name[start:], dtype, shape, nbytes, ref)))
+                at += 1
+            else:  # what begins with "path." ends before "path/", the next character
+                after = bisect_left(names, f"{name[:dot]}/", at, end)
+                below[name[start:dot]] = _Part(at, after, dot + 1)
+                at = after
+        return own, below
+
+    def layers(self, part: _Part, below: Mapping[str, _Part], is_root: bool) -> Sequence[LayerSpec]:
         """The layers inside one, in natural order.
 
-        Those of a large model are deferred, but for numbered ones in a number that a Sequential may have: whether they
-        form one shows in their kinds.
+        Those of a large model are deferred, but for the root's, which are always seen, and numbered ones in a number
+        that a Sequential may have: whether they form one shows in their kinds.
         """
         names = sorted(below, key=natural_key)
 
         def make() -> tuple[LayerSpec, ...]:
-            return tuple([self.layer(name, below[name], start + len(name) + 1) for name in names])
+            return tuple([self.layer(name, below[name]) for name in names])
 
-        may_be_sequential = len(names) <= 2 * MAX_GAPS and all(map(_is_index, names))
-        return Deferred(names, tensors, make) if self.is_large and not may_be_sequential else make()
+        is_seen = is_root or (len(names) <= 2 * MAX_GAPS and all(map(_is_index, names)))
+        if is_seen or self.counts is None:
+            return make()
+        return Deferred(names, make, part.end - part.first, *self.counts.inside(part))
+
+    def right_below(self, own: Iterable[TensorInfo], below: Mapping[str, _Part]) -> Signature:
+        """Where a name is leaf and branch at once, the tensors right below it: `weight.absmax` beside `weight`."""
+        if not below:
+            return ()
+        parts = [(tensor.name, below[tensor.name]) for tensor in own if tensor.name in below]
+        return tuple(
+            (f"{name}.{inside.name}", inside.dtype, inside.shape)
+            for name, part in parts
+            for inside in self.taken_apart(part)[0]
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -149,16 +186,6 @@ def _order(signature: Signature) -> tuple[int, ...]:
         return _FIRST_TENSORS.index(name) if is_first else len(_FIRST_TENSORS), natural_key(name)
 
     return tuple(sorted(range(len(signature)), key=key))
-
-
-def _below(own: Iterable[TensorInfo], below: Mapping[str, Sequence[TensorInfo]], start: int) -> Signature:
-    """Where a name is leaf and branch at once, the tensors right below it: `weight.absmax` beside `weight`."""
-    return tuple(
-        (inside.name[start:], inside.dtype, inside.shape)
-        for tensor in own
-        for inside in below.get(tensor.name, ())
-        if inside.name.count(".", start) == 1
-    )
 
 
 def looks_sequential(layers: Sequence[LayerSpec]) -> bool:

@@ -7,22 +7,15 @@ that layer says why, and everything that does not depend on shapes is counted al
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import NamedTuple
 
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
-from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape, TensorInfo
-
-RUNNING_STATISTICS = frozenset({"running_mean", "running_var"})
-"""Floating tensors that no optimiser touches, by the names that torch's norms give them."""
-_DTYPE_AND_SHAPE: Callable[[TensorInfo], tuple[str, Shape]] = itemgetter(1, 2)
-FLOATING = frozenset(row.name for row in DTYPES.values() if row.family in ("float", "complex"))
+from seqtui.model.tensors import TORCH_DTYPES, Shape, is_parameter
 
 
 class Problem(NamedTuple):
@@ -125,7 +118,8 @@ class _Walk:
     def visit(self, path: str, layer: LayerSpec, flow: _Flow | None) -> _Flow | None:
         """Note the info of a layer and of all inside; what flows on comes back."""
         if isinstance(layer.layers, Deferred) and not layer.layers.is_made:
-            self.infos[path] = _counted_in_bulk(layer.layers.tensors)
+            inside = layer.layers
+            self.infos[path] = LayerInfo(None, None, "", inside.num_params, inside.num_params, inside.num_buffers)
             return None
         if layer.layers or layer.kind == "Sequential":
             return self.container(path, layer, flow)
@@ -268,22 +262,6 @@ def _counted(
             num_buffers += size
     input_shape = arrived.signals[0].shape if arrived else None
     return LayerInfo(input_shape, None, "", num_params, num_trainable, num_buffers)
-
-
-def _counted_in_bulk(tensors: Sequence[TensorInfo]) -> LayerInfo:
-    """The same counts of many tensors with names from the source, that of one kind being the usual thing."""
-    alike = Counter(map(_DTYPE_AND_SHAPE, tensors))
-    num_elements = sum(math.prod(shape) * count for (_, shape), count in alike.items())
-    num_params = sum(math.prod(shape) * count for (dtype, shape), count in alike.items() if dtype in FLOATING)
-    for name, dtype, shape, _, _ in tensors:
-        if name.endswith(("running_mean", "running_var")) and not is_parameter(name.rpartition(".")[2], dtype):
-            num_params -= math.prod(shape) if dtype in FLOATING else 0
-    return LayerInfo(None, None, "", num_params, num_params, num_elements - num_params)
-
-
-def is_parameter(name: str, dtype: str) -> bool:
-    """Whether a tensor that no rule knows counts as a parameter: floating, and not a running statistic."""
-    return dtype in FLOATING and name not in RUNNING_STATISTICS
 
 
 def _sum(layer: LayerSpec, inside: list[LayerInfo], arrived: _Flow | None, flow: _Flow | None) -> LayerInfo:

@@ -22,19 +22,26 @@ class Deferred(Sequence["LayerSpec"]):
     """Layers that are made when they are first looked at, and from then on are what they were made.
 
     A checkpoint can hold a hundred thousand tensors, of which the first screen shows twenty. What has to be said of the
-    others before there are layers, how many numbers they hold, can be counted from `tensors`.
+    others before there are layers is counted.
     """
 
-    __slots__ = ("_made", "make", "names", "tensors")
+    __slots__ = ("_made", "make", "names", "num_buffers", "num_params", "num_tensors")
 
     def __init__(
-        self, names: Sequence[str], tensors: Sequence[TensorInfo], make: Callable[[], tuple[LayerSpec, ...]]
+        self,
+        names: Sequence[str],
+        make: Callable[[], tuple[LayerSpec, ...]],
+        num_tensors: int,
+        num_params: int,
+        num_buffers: int,
     ) -> None:
         self.names = names
         """Of the layers, in their order; at least one."""
-        self.tensors = tensors
-        """Every tensor inside, however deep; names from the source."""
         self.make = make
+        self.num_tensors = num_tensors
+        """Of all that stands in the layer whose layers these are, its own tensors included; so are the elements."""
+        self.num_params = num_params
+        self.num_buffers = num_buffers
         self._made: tuple[LayerSpec, ...] | None = None
 
     @property

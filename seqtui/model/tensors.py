@@ -1,11 +1,15 @@
 """What is known of a tensor without reading it: its name, type, shape, and where its numbers lie.
 
-These are tuples rather than dataclasses because a checkpoint has a hundred thousand of them and all are made before the
-first frame: a named tuple costs a third of a frozen dataclass.
+These are tuples rather than dataclasses because a checkpoint has a hundred thousand of them: a named tuple costs a
+third of a frozen dataclass. For the same reason a source lists its tensors as a table, of which a row is made when it
+is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import lt
 from typing import Literal, NamedTuple
 
 Shape = tuple[int, ...]
@@ -75,3 +79,54 @@ class TensorInfo(NamedTuple):
     nbytes: int
     ref: TensorRef | None = None
     """Where its numbers lie; None in a source's own listing and for a parameter that no file holds yet."""
+
+
+FLOATING = frozenset(row.name for row in DTYPES.values() if row.family in ("float", "complex"))
+RUNNING_STATISTICS = ("running_mean", "running_var")
+"""Floating tensors that no optimiser touches, by the names that torch's norms give them."""
+
+
+def is_parameter(name: str, dtype: str) -> bool:
+    """Whether a tensor that no rule knows counts as a parameter: floating, and not a running statistic."""
+    return dtype in FLOATING and name not in RUNNING_STATISTICS
+
+
+Form = tuple[str, Shape, int]
+"""Type, shape and bytes: what most tensors of a checkpoint share with a thousand others."""
+
+
+class TensorTable(Mapping[str, TensorInfo]):
+    """The tensors of a source by full name, as two columns. Equal to any mapping with the same rows."""
+
+    __slots__ = ("_places", "forms", "names")
+
+    def __init__(self, names: Sequence[str], forms: Sequence[Form]) -> None:
+        """`names` hold none twice."""
+        self.names = names
+        self.forms = forms
+        """One for each name."""
+        self._places: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, tensors: Iterable[TensorInfo]) -> TensorTable:
+        """A table of some rows."""
+        rows = list(tensors)
+        return cls([row.name for row in rows], [(row.dtype, row.shape, row.nbytes) for row in rows])
+
+    def by_name(self) -> TensorTable:
+        """The same rows, sorted by name."""
+        if all(map(lt, self.names, islice(self.names, 1, None))):
+            return self
+        rows = sorted(zip(self.names, self.forms, strict=True))
+        return TensorTable([name for name, _ in rows], [form for _, form in rows])
+
+    def __getitem__(self, name: str) -> TensorInfo:
+        if not self._places:
+            self._places = dict(zip(self.names, range(len(self.names)), strict=True))
+        return TensorInfo(name, *self.forms[self._places[name]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)

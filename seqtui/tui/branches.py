@@ -13,6 +13,8 @@ from seqtui.rows import Row, model_row, rows_below
 
 AT_ONCE = 2000
 """Rows up to which a model is shown with all its containers open; of a larger one the outer levels are."""
+EASY = 20_000
+"""Tensors up to which layers are made without being asked for."""
 DEEPEST = 255
 
 
@@ -135,7 +137,7 @@ class Branches:
 def _levels_within(root: Row) -> int:
     """How many levels of layers can be open with at most AT_ONCE rows to show; the outermost always is.
 
-    What is deferred is not looked into for that, but for a way that never forks.
+    What is deferred is not looked into for that, but for a way that never forks and is not long in the making.
     """
     level, depth, shown = [root.layer.layers], 1, 0
     while level:
@@ -144,7 +146,8 @@ def _levels_within(root: Row) -> int:
             return max(depth - 1, 1)
         layers = [layer for layers in level for layer in layers]
         level = [layer.layers for layer in layers if layer.layers]
-        if len(layers) > 1 and any(isinstance(each, Deferred) and not each.is_made for each in level):
+        waiting = [each for each in level if isinstance(each, Deferred) and not each.is_made]
+        if waiting and (len(layers) > 1 or sum(each.num_tensors for each in waiting) > EASY):
             return depth
         depth += 1
     return depth

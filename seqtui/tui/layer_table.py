@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from seqtui.model.spec import Deferred
 from seqtui.rows import Cells, Row, cells, rows_below
 from seqtui.table import Column, Layout, columns_for, layout, tree_label
 from seqtui.tui.actions import bindings
@@ -24,6 +25,11 @@ from seqtui.workspace import View
 
 SAMPLE = 400
 """Rows whose texts decide the widths of the columns: the first, folded or not, so that folding moves none."""
+
+
+def _is_made(row: Row) -> bool:
+    """Whether to look under a row costs nothing."""
+    return not isinstance(row.layer.layers, Deferred) or row.layer.layers.is_made
 
 
 class LayerTable(Movement, ScrollView, can_focus=True):
@@ -110,7 +116,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         if self._layout is None:
             width = self.size.width - 2  # a blank cell on either side
             fitting = columns_for(width)
-            sample = [self.branches.root, *islice(rows_below(self.branches.root, lambda _: True), SAMPLE)]
+            sample = [self.branches.root, *islice(rows_below(self.branches.root, _is_made), SAMPLE)]
             shown = ((row, self._cells(row)) for row in sample)
             # a problem's sentence takes what room there is, and moves no column when it comes and goes
             texts = [self._texts(row, row_cells.without_problem(), fitting) for row, row_cells in shown]
