@@ -183,7 +183,7 @@ async def test_enter_on_a_layer_shows_its_arguments() -> None:
 async def test_the_detail_stands_beside_the_table_from_100_columns() -> None:
     async with user_of("lenet5", width=120, height=40) as user:
         await user.press("j", "j", "j", "j")
-        await user.sees("conv2", "in_channels", "14×14", "weight  16×6×5×5  F32", "fc3")
+        await user.sees("conv2", "in_channels", "14×14", "weight  16×6×5×5  F32", "fc3", "from pool1", "to tanh2")
         await user.press("z")
         user.sees_not("in_channels")
         await user.sees("Multiply-adds", "Memory", "240,000")

@@ -53,8 +53,8 @@ def guess_model(tensors: TensorTable, source_id: str, metadata: Mapping[str, str
     """A tree of the tensors with its guesses marked, and the wrapper that all names carried: `module.`, or "".
 
     For every tensor of every layer, wrapper + path + "." + name is its full name in the source; for those of the root
-    it is wrapper + name. Where a part would be empty (`a..b`), or the path deeper than `MAX_DEPTH`, the rest of the name
-    stays whole.
+    it is wrapper + name. Where a part would be empty (`a..b`), or the path deeper than `MAX_DEPTH`, the rest of the
+    name stays whole.
     """
     tensors = tensors.by_name()
     prefix = common_wrapper(tensors.names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which the detail stands beside the table."""
+
+
+def _collect_garbage_again() -> None:
+    """The collector rested while the program started; what there is by now stays, and need not be searched."""
+    gc.freeze()
+    gc.enable()
 
 
 class ModelScreen(Screen[None]):
@@ -61,6 +68,7 @@ class ModelScreen(Screen[None]):
         self.row = self.table.row
         if self.select:
             self.go_to(self.select)
+        self.call_after_refresh(_collect_garbage_again)
 
     @property
     def table(self) -> LayerTable:

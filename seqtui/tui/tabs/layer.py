@@ -90,10 +90,13 @@ def _arguments(layer: LayerSpec) -> list[Fact]:
 def _costs(view: View, row: Row, info: LayerInfo) -> list[Fact]:
     total = view.inference.total
     facts: list[Fact] = []
+    before, after = _neighbours(view, row)
     if info.input_shape is not None:
-        facts.append(Fact("in", shape_words(info.input_shape)))
+        facts.append(Fact("in", shape_words(info.input_shape), before))
     if info.output_shape is not None:
-        facts.append(Fact("out", output_words(info.output_shape), info.output_dtype.replace("float32", "")))
+        facts.append(Fact("out", output_words(info.output_shape), after))
+        if info.output_dtype != "float32":
+            facts.append(Fact("type", info.output_dtype))
     elif info.unknown:
         facts.append(Fact("out", "unknown", info.unknown))
     facts.append(Fact("params", f"{info.num_params:,}", _share(info.num_params, total.num_params)))
@@ -108,6 +111,15 @@ def _costs(view: View, row: Row, info: LayerInfo) -> list[Fact]:
     if info.receptive_field:
         facts.append(Fact("sees", shape_words(info.receptive_field), "of the input"))
     return facts
+
+
+def _neighbours(view: View, row: Row) -> tuple[str, str]:
+    """Where the input of a layer comes from and where its output goes: `from pool1`, `to tanh2`."""
+    if row.layer.layers or not view.model.is_sequential:
+        return "", ""
+    paths = ["the input", *(path for path, layer in view.model.walk() if not layer.layers), ""]
+    at = paths.index(row.path, 1)
+    return f"from {safe_text(paths[at - 1])}", f"to {safe_text(paths[at + 1])}" if paths[at + 1] else "the output"
 
 
 def _share(part: int, whole: int | None) -> str:
