@@ -33,7 +33,8 @@ def summary_lines(
     Without a `width` in cells no text is cut.
     """
     root = model_row(model)
-    shown = [root, *(row for row in rows_below(root, lambda row: depth is None or row.depth < depth) if _is_shown(row))]
+    below = () if depth == 0 else rows_below(root, lambda row: depth is None or row.depth < depth)
+    shown = [root, *filter(_is_shown, below)]
     texts = [cells(row, inference, title) for row in shown]
     fields = [column.field for column in COLUMNS[1:]]
     lines = [

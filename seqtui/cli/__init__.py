@@ -5,34 +5,60 @@ A verb imports the room that it needs inside its own function, so that `--versio
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from seqtui.errors import SeqtuiError
+from seqtui.errors import FileError, SeqtuiError
+
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing to stdout fails with when there is no room for it, or nobody there any more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; nothing is raised."""
+    _open_streams()
     try:
-        from seqtui.cli.parser import parse
-
-        options = parse(sys.argv[1:] if argv is None else argv)
-        code: int = import_module(f"seqtui.cli.{options.verb}").run(options)
+        code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except SeqtuiError as error:
         return _refuse(error)
-    except SystemExit as leaving:  # argparse, after --help and --version
-        return leaving.code if isinstance(leaving.code, int) else 0
     except BrokenPipeError:  # whoever read has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last edge: our own fault, kept in a file instead of a traceback
-        return _report(error)
+        if not isinstance(error, OSError) or error.errno not in OUTPUT_ERRORS:
+            return _report(error)
+        _drop_output()
+        return _refuse(FileError(f"the output cannot be written: {error.strerror}"))
     return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    from seqtui.cli.parser import parse
+
+    try:
+        options = parse(argv)
+    except SystemExit as leaving:  # argparse, after --help and --version
+        return leaving.code if isinstance(leaving.code, int) else 0
+    code: int = import_module(f"seqtui.cli.{options.verb}").run(options)
+    return code
+
+
+def _open_streams() -> None:
+    """Give the program streams where whoever started it closed them (`>&-`), and Python has None."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - they live as long as the program
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere, or Python would fail of it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(error: SeqtuiError) -> int:
@@ -57,10 +83,10 @@ def _report(error: Exception) -> int:
 
         folder = user_state_path("seqtui", appauthor=False)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix="report-", suffix=".txt", delete=False) as file:
-            file.write(text)
+        with tempfile.NamedTemporaryFile("wb", dir=folder, prefix="report-", suffix=".txt", delete=False) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
         where = f"the report is {file.name}"
     except OSError:
-        where = text
+        where = "\n".join(safe_text(line) for line in ("the report:", *text.splitlines()))
     sys.stderr.write(f"seqtui: our own fault, {safe_text(repr(error))}; {where}\n")
     return 70

@@ -6,24 +6,34 @@ import argparse
 import sys
 
 from seqtui.cli.output import is_terminal
+from seqtui.errors import UsageError
 from seqtui.formats import open_model
 from seqtui.model.inputs import parse_input
+from seqtui.rows import has_path
 from seqtui.workspace import Workspace
 
 
 def run(options: argparse.Namespace) -> int:
     """Take the screen once the file is known to be good; give the exit code that the app leaves with."""
-    if not is_terminal() or not sys.stdin.isatty():
+    if not is_terminal() or not sys.stdin.isatty() or not sys.stderr.isatty():  # Textual draws on stderr
         return _as_text(options)
     workspace = Workspace(open_model(options.model))
     if options.input:
         workspace.set_input(parse_input(options.input))
 
+    if options.select and not has_path(workspace.view.model, options.select):
+        raise UsageError(
+            f"no layer or tensor is called {options.select}",
+            hint=f"seqtui weights {options.model} lists the tensors, seqtui summary the layers.",
+            file=options.model,
+        )
     from seqtui.tui.app import SeqtuiApp
 
     app = SeqtuiApp(workspace, select=options.select, theme=options.theme)
     code = app.run(mouse=not options.no_mouse)
     workspace.close()
+    if app.failure is not None:
+        raise app.failure
     return code if code is not None else app.return_code or 0
 
 

@@ -8,7 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from seqtui.summary_text import Piece
+from seqtui.table import cell_width
 from seqtui.words import ASCII
+
+SIGNS = "".join(map(chr, ASCII))
+"""All that is drawn with beyond ASCII."""
 
 
 def is_terminal() -> bool:
@@ -26,18 +30,31 @@ def width() -> int | None:
 
 
 def write_lines(lines: Sequence[Sequence[Piece]], options: argparse.Namespace) -> None:
-    """Write lines, in colour where a terminal takes it."""
-    is_plain = getattr(options, "plain", False)
-    texts = [
-        [Piece(piece.text.translate(ASCII) if is_plain else piece.text, piece.style) for piece in line]
-        for line in lines
-    ]
+    """Write lines, in colour where a terminal takes it, in ASCII where that is asked for or all that stdout takes."""
+    if getattr(options, "plain", False) or not _takes(SIGNS):
+        lines = [[Piece(_ascii(piece.text), piece.style) for piece in line] for line in lines]
     if is_terminal() and not getattr(options, "no_color", False):
-        _write_coloured(texts)
+        _write_coloured(lines)
         return
-    text = "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in texts)
+    text = "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in lines)
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _takes(text: str) -> bool:
+    """Whether stdout has room for these characters in its encoding."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _ascii(text: str) -> str:
+    """The text in ASCII. What it grows by is taken from the blanks at its end, so that columns stay in line."""
+    plain = text.translate(ASCII).encode("ascii", "backslashreplace").decode()
+    kept = len(plain.rstrip(" ")) + 1
+    return plain[: max(kept, cell_width(text))]
 
 
 def write_json(document: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from typing import Never
 
@@ -20,13 +21,26 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of one command; `verb` names the module beside this one that runs it. Raises UsageError."""
     arguments = list(argv)
-    first = next((word for word in arguments if not word.startswith("-") or word == "-"), None)
-    if first is not None and first not in VERBS:
-        arguments.insert(arguments.index(first), "open")
+    words = [word for word in arguments if not word.startswith("-") or word == "-"]
+    is_asking = any(word in ("-h", "--help", "--version") for word in arguments)
     parser = _parser()
-    if first is None and not any(word in ("-h", "--help", "--version") for word in arguments):
+    if not words and not is_asking:
         parser.error("no model named")
+    if words and words[0] not in VERBS:
+        if _is_mistyped(arguments):
+            parser.error(f"{arguments[0]} is neither a verb nor a file")
+        arguments.insert(0, "open")
     return parser.parse_args(arguments)
+
+
+def _is_mistyped(arguments: Sequence[str]) -> bool:
+    """Whether the first word was meant as a verb: a single word before another, and no file."""
+    return (
+        len(arguments) > 1
+        and arguments[0].isalpha()
+        and not arguments[1].startswith("-")
+        and not os.path.exists(arguments[0])
+    )
 
 
 def _common() -> Parser:
@@ -86,10 +100,9 @@ def _weights(verb: argparse.ArgumentParser) -> None:
 
 
 def _depth(text: str) -> int:
-    depth = int(text)
-    if depth < 0:
-        raise ValueError
-    return depth
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels")
+    return int(text)
 
 
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqtui.cli.output import width, write_json, write_lines
 from seqtui.documents import SCHEMA, Document
-from seqtui.errors import UsageError
+from seqtui.errors import SeqtuiError, UsageError
 from seqtui.formats import open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.formats.tensor_source import TensorSource
@@ -72,6 +72,17 @@ class Wanted:
 def run(options: argparse.Namespace) -> int:
     """Print the listing, the numbers or the document."""
     opened = open_model(options.model)
+    try:
+        _print(opened, options)
+    except SeqtuiError as error:
+        error.file = error.file or opened.path
+        raise
+    finally:
+        opened.close()
+    return 0
+
+
+def _print(opened: OpenedModel, options: argparse.Namespace) -> None:
     wanted = list(_wanted(opened, options.names, options.histogram))
     if options.json:
         shared = _shared_names(opened)
@@ -82,8 +93,6 @@ def run(options: argparse.Namespace) -> int:
         write_lines(lines[:-1], options)
     else:
         write_lines(_listing(wanted), options)
-    opened.close()
-    return 0
 
 
 def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterator[Wanted]:
@@ -102,7 +111,6 @@ def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterato
             raise UsageError(
                 f"no tensor is called {text}",
                 hint=f"seqtui weights {opened.path} lists all; a * stands for any letters.",
-                file=opened.path,
             )
         for match in matches:
             yield Wanted(everywhere[match], match, index if match == name else None, True)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
+from textual.worker import WorkerFailed
 
 from seqtui.errors import UsageError
 from seqtui.tui.actions import bindings
+from seqtui.tui.driver import TerminalDriver
 from seqtui.tui.model_screen import ModelScreen
 from seqtui.workspace import Workspace
 
@@ -40,9 +42,11 @@ class SeqtuiApp(App[int]):
 
     def __init__(self, workspace: Workspace, select: str = "", theme: str = "") -> None:
         """`select` is the layer or tensor to start on. Raises UsageError for a theme that there is not."""
-        super().__init__()
+        super().__init__(driver_class=TerminalDriver)
         self.workspace = workspace
         self.select = select
+        self.failure: BaseException | None = None
+        """What ended the app, where that was our own fault."""
         if theme and theme not in self.available_themes:
             known = ", ".join(self.available_themes)
             raise UsageError(f"there is no theme {theme}", hint=f"Themes are {known}.")
@@ -51,11 +55,24 @@ class SeqtuiApp(App[int]):
     def get_default_screen(self) -> ModelScreen:
         return ModelScreen(self.workspace, self.select)
 
-    def on_mount(self) -> None:
-        self.app_resume_signal.subscribe(self, lambda _: self.call_later(self._redraw))
+    def on_load(self) -> None:
+        """Hear signals before the screen is taken, so that none can leave it taken."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self.exit, None, 128 + number)
+
+    def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda _: self.call_later(self._redraw))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keep the first failure for whoever runs the app; from here on Textual closes the screen."""
+        if self.failure is None:
+            self.failure = error.error if isinstance(error, WorkerFailed) else error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """Textual would print a traceback with all locals, which hold text from files; ours goes into a report."""
+        self._close_messages_no_wait()
 
     def _redraw(self) -> None:
         """All of it: after `fg` the terminal shows what the shell left there."""
