@@ -13,6 +13,7 @@ from functools import partial
 from operator import index
 from typing import TYPE_CHECKING
 
+from seqtui.engine import require_torch
 from seqtui.engine.modules import NO_ARGUMENTS, STATE_DICT_HINT, named_tensors, new_layer, spec_of, tensor_info
 from seqtui.errors import EngineError, FormatError, SeqtuiError, UsageError
 from seqtui.formats import open_model
@@ -47,6 +48,7 @@ def save(
     `input_shape` is what the network is fed, its batch included, of `input_dtype` (float32 when None). `metadata` is
     kept beside the spec. Raises UsageError and EngineError as `spec_of` does, FileError where nothing can be written.
     """
+    require_torch()
     model = spec_of(net, (input_spec(input_shape, input_dtype),) if input_shape is not None else ())
     data = []
     for name, tensor, _ in named_tensors(net):
@@ -66,8 +68,9 @@ def load_sequential(path: str | os.PathLike[str], device: str | torch.device = "
     Tensors that were one are one again, parameters that were frozen are frozen; a layer that is switched off is an
     Identity of its name. The network is in training mode, as torch makes one: call `eval()` before you use it.
     Raises FormatError when the file holds no Sequential of torch's own layers or tensors that do not fit it, FileError
-    when it cannot be read, EngineError for a device that is not there or has no room.
+    when it cannot be read, EngineError for a device that is not there or has no room, and where torch is not installed.
     """
+    require_torch()
     opened = open_model(os.fspath(path))
     try:
         return build(opened.model, opened.sources, device)

@@ -1,0 +1,139 @@
+"""What each command may import, read from `sys.modules` of fresh interpreters; and that it all works without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from terminal import SAMPLES, Terminal, environment
+
+LENET = str(SAMPLES / "lenet5.safetensors")
+BARE = Path(__file__).parent.parent / ".venv-bare" / "bin" / "python"
+"""An interpreter with seqtui and all that it needs but torch; `make test` makes it."""
+
+COMMAND = """
+import sys
+from seqtui.__main__ import main
+code = main()
+print(*sorted(sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+FIRST_FRAME = """
+import asyncio, sys
+from seqtui.formats import open_model
+from seqtui.tui.app import SeqtuiApp
+from seqtui.workspace import Workspace
+
+async def look(app):
+    async with app.run_test(size=(80, 24)):
+        return set(sys.modules)
+
+print(*sorted(asyncio.run(look(SeqtuiApp(Workspace(open_model(sys.argv[1])))))), file=sys.stderr)
+"""
+"""The app without a terminal, as far as its first frame."""
+
+
+def loads(code: str, *arguments: str) -> set[str]:
+    """The packages that a fresh interpreter has loaded at the end, beyond the standard library."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment(), timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    names = {name.partition(".")[0] for name in done.stderr.split()}
+    return {name for name in names - sys.stdlib_module_names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["--help"], ["summary", "--help"], ["summary", LENET], ["summary", LENET, "--json"]],
+    ids=" ".join,
+)
+def test_standard_library_alone(arguments: list[str]) -> None:
+    assert loads(COMMAND, *arguments) == {"seqtui"}
+
+
+def test_import_loads_nothing() -> None:
+    assert loads("import seqtui, sys; print(*sys.modules, file=sys.stderr)") == {"seqtui"}
+
+
+def test_load_from_python_is_standard_library_alone() -> None:
+    code = "import seqtui, sys; seqtui.load(sys.argv[1]); print(*sys.modules, file=sys.stderr)"
+    assert loads(code, LENET) == {"seqtui"}
+
+
+def test_listing_weights_is_standard_library_alone() -> None:
+    assert loads(COMMAND, "weights", LENET) == {"seqtui"}
+
+
+def test_numbers_of_weights_add_numpy() -> None:
+    assert loads(COMMAND, "weights", LENET, "conv1.weight", "--values") == {"seqtui", "numpy"}
+
+
+def test_first_frame_loads_neither_numpy_nor_torch() -> None:
+    loaded = loads(FIRST_FRAME, LENET)
+    assert {"seqtui", "textual", "rich"} <= loaded
+    assert not loaded & {"numpy", "torch", "torchinfo", "safetensors", "IPython"}
+
+
+def test_table_on_a_terminal_adds_rich(tmp_path: Path) -> None:
+    file = tmp_path / "modules"
+    command = ["sh", "-c", 'exec "$@" 2> "$0"', str(file), sys.executable, "-c", COMMAND, "summary", LENET]
+    with Terminal(command) as terminal:
+        assert terminal.ends() == 0
+        assert "lenet5" in terminal.text
+    loaded = {name.partition(".")[0] for name in file.read_text().split()}
+    assert "rich" in loaded
+    assert not loaded & {"textual", "numpy", "torch", "safetensors", "platformdirs"}
+
+
+# Where torch is not installed
+
+
+@pytest.fixture(scope="module")
+def bare() -> str:
+    """The interpreter without torch."""
+    assert BARE.exists(), "there is no .venv-bare to try seqtui without torch in: make .venv-bare/.installed"
+    found = subprocess.run([BARE, "-c", "import torch"], capture_output=True, text=True, timeout=120)
+    assert "No module named 'torch'" in found.stderr
+    return str(BARE)
+
+
+def run(*command: str) -> str:
+    """What a command prints that must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["summary", LENET], ["summary", LENET, "--json"], ["weights", LENET], ["weights", LENET, "fc*.weight", "--json"]],
+    ids=lambda arguments: " ".join(arguments).replace(LENET, "lenet5"),
+)
+def test_without_torch_the_same_is_printed(arguments: list[str], bare: str) -> None:
+    assert run(bare, "-m", "seqtui", *arguments) == run(sys.executable, "-m", "seqtui", *arguments)
+
+
+def test_without_torch_the_screens_open(bare: str) -> None:
+    with Terminal([bare, "-m", "seqtui", "open", LENET, "--select", "conv1.weight"]) as terminal:
+        terminal.sees("conv1", "6×1×5×5", "fc3", "61,706 parameters", "q quit")
+        terminal.press("enter")
+        terminal.sees("count 150", "[0, 0, 0, 0]")
+        terminal.press("ctrl+q")
+        assert terminal.ends() == 0
+
+
+def test_without_torch_a_model_loads(bare: str) -> None:
+    code = "import seqtui, sys; print(*(layer.kind for _, layer in seqtui.load(sys.argv[1]).walk()))"
+    assert run(bare, "-c", code, LENET).split()[:3] == ["Conv2d", "Tanh", "AvgPool2d"]
+
+
+@pytest.mark.parametrize("call", ["save(object(), sys.argv[1] + '.new')", "load_sequential(sys.argv[1])"])
+def test_without_torch_what_needs_it_says_so(call: str, bare: str) -> None:
+    code = f"import seqtui, sys\nfrom seqtui.errors import EngineError\ntry: seqtui.{call}\n"
+    sentence = run(bare, "-c", code + "except EngineError as error: print(error.line())", LENET)
+    assert sentence.startswith("torch is not installed")
+    assert sentence.count("\n") == 1
