@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -195,7 +194,9 @@ class ModelScreen(Screen[None]):
         self._search_from = self.table.row.path
         self.remove_class("-detail", "-zoom-detail")
         self.add_class("-searching")
-        await self.mount(SearchLine())
+        line = SearchLine()
+        await self.mount(line)
+        self.set_focus(line.query_one("Input"))  # at once: over a slow line the next letters are here already
 
     def on_search_line_changed(self, message: SearchLine.Changed) -> None:
         self.table.needle = message.text
@@ -243,7 +244,6 @@ class ModelScreen(Screen[None]):
 
     # What is looked at
 
-    @work
     async def action_input(self) -> None:
         """Ask for another input shape, and look at the model with it."""
         from seqtui.tui.prompts import Ask
@@ -253,7 +253,10 @@ class ModelScreen(Screen[None]):
             self.warn("Shapes follow from layers in order; this file holds tensors only.")
             return
         old = input_text(model.inputs[0]) if model.inputs else ""
-        answer = await self.app.push_screen_wait(Ask("input shape ", old, parse_input))
+        # not from a worker: the letters after the key must find the question there
+        await self.app.push_screen(Ask("input shape ", old, parse_input), self._look_with)
+
+    def _look_with(self, answer: str | None) -> None:
         if answer is not None:
             self.workspace.set_input(parse_input(answer))
             self.view = self.workspace.view

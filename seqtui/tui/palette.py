@@ -10,6 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.fuzzy import Matcher
 
+from seqtui.model.tensors import DTYPES
 from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import ACTIONS, key_sign
@@ -55,7 +56,10 @@ class Commands(Provider):
 
 
 def _about(row: Row) -> str:
-    return safe_text(row.tensor.dtype if row.tensor else row.layer.kind or "")
+    """A word of our own tables, never one of the file's: Textual reads it as markup."""
+    if row.tensor:
+        return row.tensor.dtype if row.tensor.dtype in DTYPES else ""
+    return row.layer.kind or ""
 
 
 def _keys(keys: tuple[str, ...]) -> str:

@@ -37,6 +37,9 @@ class Ask(ModalScreen[str | None]):
                 yield Static(self.question, id="ask-question", markup=False)
                 yield Input(self.answer, compact=True, select_on_focus=False)
 
+    def on_mount(self) -> None:
+        self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already
+
     def remark(self, text: str) -> str:
         """What is wrong with the text; nothing when it will do."""
         try:

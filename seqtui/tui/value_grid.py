@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -16,6 +17,7 @@ from textual.strip import Strip
 
 from seqtui.errors import SeqtuiError
 from seqtui.formats.tensor_source import TensorSource
+from seqtui.safe_text import safe_text
 from seqtui.tui.actions import bindings
 from seqtui.tui.movement import Movement
 from seqtui.weights.window import grid_shape, read_window, slice_count
@@ -130,7 +132,7 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
             try:
                 cells = read_window(*self.where, self.slice_index, range(top, top + rows), range(left, left + columns))
             except SeqtuiError as error:
-                self._failure = error.line()
+                self._failure = safe_text(error.message)
                 return []
             self._window = (place, cells)
         return self._window[1]
@@ -141,7 +143,8 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
         gutter, cells = self._gutter(), self._cells()
         quiet = base + Style(color=self.get_component_rich_style("value-grid--header").color)
         if self._failure:
-            return Strip([Segment(f" {self._failure}" if y == 0 else "", quiet)]).adjust_cell_length(width, base)
+            lines = wrap(self._failure, max(width - 2, 1))
+            return Strip([Segment(f" {lines[y]}" if y < len(lines) else "", quiet)]).adjust_cell_length(width, base)
         if y == 0:
             shown = len(cells[0]) if cells else 0
             numbers = "".join(f"{left + i:>{CELL}}" for i in range(shown)) or "  no elements"

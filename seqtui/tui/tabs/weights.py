@@ -6,7 +6,6 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -116,7 +115,6 @@ class WeightsTab(Vertical):
         else:
             self.notify("All of this tensor is in one slice.", severity="warning", markup=False)
 
-    @work
     async def action_goto(self) -> None:
         """Ask for an index, and go there."""
         from seqtui.tui.prompts import Ask
@@ -126,8 +124,11 @@ class WeightsTab(Vertical):
         if not grid.shape or not math.prod(grid.shape):
             self.notify("There is one place in this tensor at most.", severity="warning", markup=False)
             return
-        answer = await self.app.push_screen_wait(Ask("index ", where, partial(parse_position, grid.shape)))
+        await self.app.push_screen(Ask("index ", where, partial(parse_position, grid.shape)), self._go_to)
+
+    def _go_to(self, answer: str | None) -> None:
         if answer is not None:
+            grid = self.query_one(ValueGrid)
             grid.go_to(parse_position(grid.shape, answer))
 
 
