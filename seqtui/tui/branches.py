@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from seqtui.model.spec import Deferred, ModelSpec
 from seqtui.rows import Row, model_row, rows_below
@@ -18,14 +19,24 @@ EASY = 20_000
 DEEPEST = 255
 
 
+class _Closed(NamedTuple):
+    """The rows that stood under a branch when it was closed: a stretch of a list that nothing else uses any more."""
+
+    rows: list[Row]
+    first: int
+    end: int
+    depths: bytes
+    """Of the stretch."""
+
+
 class Branches:
     """Visible rows, and which branches are open."""
 
     def __init__(self, model: ModelSpec) -> None:
         self.root = model_row(model)
         self._depth_open = _levels_within(self.root)
-        self._closed: dict[str, list[Row]] = {}
-        """The rows that stood under a branch when it was closed, by its path."""
+        self._closed: dict[str, _Closed] = {}
+        """By path of the branch."""
         self.open_paths: set[str] = set()
         self.rows: list[Row] = [self.root]
         self._depths = bytearray([0])
@@ -43,12 +54,18 @@ class Branches:
         row = self.rows[index]
         if not row.can_open or self.is_open(row):
             return
-        below = self._closed.pop(row.path, None)
-        if below is None:
-            below = list(rows_below(row, self._opens_at_first))
+        if row.path not in self._closed:
+            made = list(rows_below(row, self._opens_at_first))
+            self._closed[row.path] = _Closed(made, 0, len(made), _depths(made))
+        below, first, end, depths = self._closed.pop(row.path)
         self.open_paths.add(row.path)
-        self.rows[index + 1 : index + 1] = below
-        self._depths[index + 1 : index + 1] = _depths(below)
+        self._depths[index + 1 : index + 1] = depths
+        if end - first < len(self.rows):
+            self.rows[index + 1 : index + 1] = below[first:end]
+        else:  # the few rows are put around the many
+            below[end:] = self.rows[index + 1 :]
+            below[:first] = self.rows[: index + 1]
+            self.rows = below
 
     def close(self, index: int) -> None:
         """Hide everything under the row."""
@@ -56,10 +73,16 @@ class Branches:
         if not self.is_open(row):
             return
         end = self.end(index)
-        self._closed[row.path] = self.rows[index + 1 : end]
         self.open_paths.remove(row.path)
-        del self.rows[index + 1 : end]
+        depths = bytes(self._depths[index + 1 : end])
         del self._depths[index + 1 : end]
+        if end - index <= len(self.rows) // 2:
+            below = self.rows[index + 1 : end]
+            self._closed[row.path] = _Closed(below, 0, len(below), depths)
+            del self.rows[index + 1 : end]
+        else:  # the few rows leave the many
+            self._closed[row.path] = _Closed(self.rows, index + 1, end, depths)
+            self.rows = self.rows[: index + 1] + self.rows[end:]
 
     def end(self, index: int) -> int:
         """The first row after `index` that does not stand under it."""

@@ -56,7 +56,11 @@ class TotalsLine(Line):
     """Totals of the model, and the problem under the cursor, else the first, else how many notes there are."""
 
     view: reactive[View | None] = reactive(None)
-    row: reactive[Row | None] = reactive(None)
+    row: reactive[Row | None] = reactive(None, repaint=False)
+
+    def watch_row(self) -> None:
+        if self.view is not None and len(self.view.inference.problems) > 1:  # another of them may be shown now
+            self.refresh()
 
     def render(self) -> Content:
         if self.view is None:

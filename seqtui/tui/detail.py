@@ -80,11 +80,11 @@ class LayerTab(Movement, VerticalScroll, can_focus=True):
 class Detail(Vertical):
     """The tabs beside the table, or over it on a narrow screen."""
 
-    view: reactive[View | None] = reactive(None)
-    row: reactive[Row | None] = reactive(None)
-    statistics: reactive[Mapping[str, Statistics]] = reactive(dict)
+    view: reactive[View | None] = reactive(None, repaint=False)
+    row: reactive[Row | None] = reactive(None, repaint=False)
+    statistics: reactive[Mapping[str, Statistics]] = reactive(dict, repaint=False)
     """By full tensor name, of the row under the cursor."""
-    tab: reactive[int] = reactive(1)
+    tab: reactive[int] = reactive(1, repaint=False)
 
     class Measured(Message):
         """A tensor's numbers, from a sample first and then from all of it."""

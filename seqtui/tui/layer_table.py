@@ -68,6 +68,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         super().__init__()
         self.branches = Branches(view.model)
         self._layout: Layout | None = None
+        self._inks: dict[str, Style] = {}
         self.set_reactive(LayerTable.view, view)
 
     @property
@@ -131,38 +132,40 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         label = tree_label(row, shown, self.branches.is_open(row))
         return [label, *(str(getattr(shown, column.field)) for column in columns[1:])]
 
+    def notify_style_update(self) -> None:
+        self._inks.clear()
+        super().notify_style_update()
+
+    def _ink(self, part: str) -> Style:
+        """How a part of the table is written, whatever it is written on."""
+        if part not in self._inks:
+            style = self.get_component_rich_style(f"layer-table--{part}")
+            self._inks[part] = Style(color=style.color, bold=style.bold, underline=style.underline)
+        return self._inks[part]
+
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style
         index = self.scroll_offset.y + y - 1
         if y == 0:
             titles = self.columns().line([column.title for column in self.columns().columns])
-            return self._strip([(" ", base), ("".join(titles), base + self._ink("header"))], base)
-        if index >= len(self.branches.rows):
+            segments = [(" ", base), ("".join(titles), base + self._ink("header"))]
+        elif index >= len(self.branches.rows):
             return Strip.blank(width, base)
-        segments = self._segments(self.branches.rows[index], base)
-        if index != self.cursor:
-            return self._strip(segments, base)
-        cursor = self.get_component_rich_style("layer-table--cursor")
-        ground = Style(bgcolor=cursor.bgcolor)
-        return self._strip([(text, style + ground) for text, style in segments], cursor)
-
-    def _strip(self, segments: list[tuple[str, Style]], base: Style) -> Strip:
-        return Strip([Segment(*segment) for segment in segments]).adjust_cell_length(self.size.width, base)
-
-    def _ink(self, component: str) -> Style:
-        """How a part is written, whatever it is written on."""
-        style = self.get_component_rich_style(f"layer-table--{component}")
-        return Style(color=style.color, bold=style.bold, underline=style.underline)
+        else:
+            if index == self.cursor:
+                base = base + Style(bgcolor=self.get_component_rich_style("layer-table--cursor").bgcolor)
+            segments = self._segments(self.branches.rows[index], base)
+        return Strip([Segment(*segment) for segment in segments]).adjust_cell_length(width, base)
 
     def _segments(self, row: Row, base: Style) -> list[tuple[str, Style]]:
         """A row's columns with their styles."""
         shown, table = self._cells(row), self.columns()
-        quiet, problem = base + self._ink("quiet"), base + self._ink("problem")
+        quiet = base + self._ink("quiet")
         styles = {"kind": quiet, "macs": quiet, "memory": quiet}
         if shown.state == "problem":
-            styles |= {"label": problem, "output": problem}
+            styles["label"] = styles["output"] = base + self._ink("problem")
         elif shown.state == "off" or row.tensor:
-            styles |= {"label": quiet, "output": quiet}
+            styles["label"] = styles["output"] = quiet
         texts = table.line(self._texts(row, shown, table.columns))
         segments = [(" ", base)]
         for column, text in zip(table.columns, texts, strict=True):

@@ -44,8 +44,9 @@ class ModelScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual declares it without ClassVar
     AUTO_FOCUS: ClassVar[str | None] = "LayerTable"
 
-    view: reactive[View | None] = reactive(None)
-    row: reactive[Row | None] = reactive(None)
+    # The panes that they are bound to draw themselves: a cursor key must not draw the whole screen.
+    view: reactive[View | None] = reactive(None, repaint=False)
+    row: reactive[Row | None] = reactive(None, repaint=False)
 
     def __init__(self, workspace: Workspace, select: str = "") -> None:
         """`select` is the path of the layer or tensor that the cursor starts on."""

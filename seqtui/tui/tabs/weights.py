@@ -37,11 +37,11 @@ class WeightsTab(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("weights")]
 
-    view: reactive[View | None] = reactive(None)
-    row: reactive[Row | None] = reactive(None)
-    statistics: reactive[Statistics | None] = reactive(None)
-    bars: reactive[int] = reactive(BARS[0])
-    is_log: reactive[bool] = reactive(False)
+    view: reactive[View | None] = reactive(None, repaint=False)
+    row: reactive[Row | None] = reactive(None, repaint=False)
+    statistics: reactive[Statistics | None] = reactive(None, repaint=False)
+    bars: reactive[int] = reactive(BARS[0], repaint=False)
+    is_log: reactive[bool] = reactive(False, repaint=False)
 
     def compose(self) -> ComposeResult:
         yield Static(id="weights-numbers", markup=False)
