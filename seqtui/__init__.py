@@ -72,7 +72,7 @@ def summary(
     from seqtui.errors import SeqtuiError
     from seqtui.model.infer import infer_shapes
     from seqtui.rows import file_title
-    from seqtui.summary_text import summary_lines
+    from seqtui.summary_text import encodable, plain_text, summary_lines
 
     inputs = (input_spec(input_shape, input_dtype),) if input_shape is not None else ()
     if isinstance(net, str | os.PathLike):
@@ -84,5 +84,5 @@ def summary(
         except SeqtuiError as error:
             error.hint = "torchinfo.summary(net, input_size=...) draws a table of any module."
             raise
-    for line in summary_lines(model, infer_shapes(model), title):
-        sys.stdout.write("".join(piece.text for piece in line).rstrip() + "\n")
+    lines = summary_lines(model, infer_shapes(model), title)
+    sys.stdout.write(plain_text(encodable(lines, sys.stdout.encoding)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from seqtui.model.infer import LayerInfo
-from seqtui.model.spec import LayerSpec
+from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.spec_json import args_to_json
 from seqtui.model.tensors import TensorInfo
 from seqtui.workspace import View
 
@@ -19,14 +20,10 @@ def summary_document(view: View) -> Document:
     """The `summary` document of a model."""
     opened, model, inference = view.opened, view.model, view.inference
     total = inference.total
-    layers = []
-    previous: str | None = None
-    for path, layer in model.walk():
-        info = inference.info(path, layer)
-        source = ([previous] if previous is not None else []) if model.is_sequential else None
-        layers.append(_layer(path, layer, info, source))
-        if not layer.layers:
-            previous = path
+    layers = [
+        _layer(path, layer, inference.info(path, layer), source)
+        for (path, layer), source in zip(model.walk(), _sources(model), strict=True)
+    ]
     if model.root.tensors:
         layers.append(_layer("", LayerSpec("", None, tensors=model.root.tensors, origin="opaque"), LayerInfo(), None))
     return {
@@ -62,12 +59,29 @@ def tensor_document(prefix: str, tensor: TensorInfo) -> Document:
     }
 
 
+def _sources(model: ModelSpec) -> Iterator[list[str] | None]:
+    """For every layer in order, the layer whose output goes in; an empty list for the input, None where nothing does.
+
+    Nothing goes into what is not called, nor into what stands inside a layer that is off: that one hands on itself.
+    """
+    source: list[str] = []
+    idle = ""
+    for path, layer in model.walk():
+        if not model.is_sequential or not layer.is_called or (idle and path.startswith(idle)):
+            yield None
+        else:
+            yield source
+            if not (layer.enabled and any(child.is_called for child in layer.layers)):
+                source = [path]
+                idle = f"{path}."
+
+
 def _layer(path: str, layer: LayerSpec, info: LayerInfo, source: list[str] | None) -> Document:
     prefix = f"{path}." if path else ""
     return {
         "path": path,
         "kind": layer.kind,
-        "args": dict(layer.args),
+        "args": args_to_json(layer.args),
         "origin": layer.origin,
         "alternatives": list(layer.alternatives),
         "enabled": layer.enabled,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from seqtui.model.infer import Inference
 from seqtui.model.spec import ModelSpec
 from seqtui.rows import Row, cells, model_row, rows_below
 from seqtui.safe_text import safe_text
-from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, layout
-from seqtui.words import bytes_words, plural
+from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, cell_width, layout
+from seqtui.words import ASCII, bytes_words, plural
 
 Style = Literal["", "dim", "bold", "red"]
 """How a terminal may show a piece of a line; rich's words."""
 
 COLUMNS = (LABEL, KIND, OUTPUT, PARAMS, MACS)
+SIGNS = "".join(map(chr, ASCII))
+"""All that is drawn with beyond ASCII."""
 STYLES: dict[str, Style] = {"kind": "dim", "macs": "dim"}
 
 
@@ -67,6 +70,45 @@ def totals_words(model: ModelSpec, inference: Inference) -> str:
     if total.macs is not None:
         words.append(f"{total.macs:,} multiply-adds")
     return " · ".join(words)
+
+
+def plain_text(lines: Sequence[Sequence[Piece]]) -> str:
+    """The lines without their styles, each with its line break."""
+    return "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in lines)
+
+
+def encodable(
+    lines: Sequence[Sequence[Piece]], encoding: str | None, is_plain: bool = False
+) -> Sequence[Sequence[Piece]]:
+    """The lines in characters that an encoding has (None is UTF-8), others escaped.
+
+    Where it lacks the signs that we draw with, and where `is_plain`, they are in ASCII.
+    """
+    if is_plain or not _has(encoding or "utf-8", SIGNS):
+        return [[Piece(_ascii(text), style) for text, style in line] for line in lines]
+    if _has(encoding or "utf-8", plain_text(lines)):
+        return lines
+    return [[Piece(_escaped(text, encoding or "utf-8"), style) for text, style in line] for line in lines]
+
+
+def _has(encoding: str, text: str) -> bool:
+    """Whether an encoding has all characters of a text."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _escaped(text: str, encoding: str) -> str:
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _ascii(text: str) -> str:
+    """The text in ASCII. What it grows by is taken from the blanks at its end, so that columns stay in line."""
+    plain = _escaped(text.translate(ASCII), "ascii")
+    kept = len(plain.rstrip(" ")) + 1
+    return plain[: max(kept, cell_width(text))]
 
 
 def _is_shown(row: Row) -> bool:

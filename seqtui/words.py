@@ -20,6 +20,8 @@ ASCII = str.maketrans(
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
+BYTE_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+
 
 def shape_words(shape: Sequence[int]) -> str:
     """`1×16×30×30`; a tensor without dimensions is a `scalar`."""
@@ -41,25 +43,16 @@ def count_words(count: int | None) -> str:
     return f"{count:,}" if count else NONE
 
 
-def short_count(count: int | None) -> str:
-    """Four cells or fewer of a count: `417 k`, `1.2 M`; none for zero or None."""
-    if not count:
-        return NONE
-    return f"{count}" if count < 1000 else _scaled(count, ("k", "M", "G", "T", "P", "E"))
-
-
 def bytes_words(size: int | None) -> str:
     """Bytes in decimal units with three digits: `247 kB`, `1.07 GB`; none for None."""
     if size is None:
         return NONE
-    return f"{size} B" if size < 1000 else _scaled(size, ("kB", "MB", "GB", "TB", "PB", "EB"))
-
-
-def _scaled(value: int, units: tuple[str, ...]) -> str:
-    power = 1
-    while value / 1000**power >= 999.5 and power < len(units):
-        power += 1
-    return f"{value / 1000**power:.3g} {units[power - 1]}"
+    if size < 1000:
+        return f"{size} B"
+    for power, unit in enumerate(BYTE_UNITS, start=1):
+        if 2 * size < 1999 * 1000**power:  # 999.5 of the unit, from where it would read as 1e+03
+            return f"{size / 1000**power:.3g} {unit}"
+    return f"over 999 {BYTE_UNITS[-1]}"
 
 
 def number_words(value: float | None) -> str:

@@ -12,6 +12,8 @@ from seqtui.model.spec import InputSpec, ModelSpec
 from seqtui.model.tensors import TensorInfo
 from seqtui.rows import file_title
 
+NO_ORDER = "an input shape says nothing here: the file holds tensors, not layers in order"
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -44,7 +46,14 @@ class Workspace:
         self.view = View(opened, opened.model, infer_shapes(opened.model))
 
     def set_input(self, given: InputSpec) -> None:
-        """Look at the model with another input. Not an edit: nothing of it is saved."""
+        """Look at the model with another input. Not an edit: nothing of it is saved.
+
+        Of tensors without an order no shape follows: they are looked at as before, and that is noted.
+        """
+        if not self.view.model.is_sequential:
+            opened = self.view.opened
+            self.view = replace(self.view, opened=replace(opened, notes=(*opened.notes, NO_ORDER)))
+            return
         model = replace(self.view.model, inputs=(given,))
         self.view = View(self.view.opened, model, infer_shapes(model, self.view.inference))
 

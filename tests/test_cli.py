@@ -158,7 +158,8 @@ LAYER = {
 }
 TENSOR = {"name", "shape", "dtype", "bytes", "shared_with", "stats", "values", "unreadable"}
 STATS = {
-    *("count", "nan", "posinf", "neginf", "zeros", "min", "max", "mean", "std", "norm", "quantiles", "histogram"),
+    *("count", "nan", "posinf", "neginf", "zeros", "min", "max", "mean", "std", "norm", "quantiles", "quantiles_exact"),
+    "histogram",
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, basic_indices
 
 from seqtui.errors import UsageError
-from seqtui.weights.index import Index, Item, parse_index, parse_items, selected_shape, split_name
+from seqtui.weights.index import Index, Item, parse_items, selected_shape, split_name
 
 
 def message_of(call: Callable[[], object]) -> str:
@@ -21,23 +21,19 @@ def message_of(call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "items"),
+    ("inside", "items"),
     [
-        ("conv1.weight", "conv1.weight", None),
-        ("conv1.weight[3, :, 1:4]", "conv1.weight", (3, slice(None), slice(1, 4))),
-        ("w[-1]", "w", (-1,)),
-        ("w[+1]", "w", (1,)),
-        ("w[...,::-2]", "w", (..., slice(None, None, -2))),
-        ("w[ 0 , -3 : -1 : 1 ]", "w", (0, slice(-3, -1, 1))),
-        ("w[4,]", "w", (4,)),
-        ("layers[0].weight[2]", "layers[0].weight", (2,)),
-        ("layers[0].weight", "layers[0].weight", None),
-        ("w[3", "w[3", None),
-        ("[3]", "[3]", None),
+        ("3, :, 1:4", (3, slice(None), slice(1, 4))),
+        ("-1", (-1,)),
+        ("+1", (1,)),
+        ("...,::-2", (..., slice(None, None, -2))),
+        (" 0 , -3 : -1 : 1 ", (0, slice(-3, -1, 1))),
+        ("4,", (4,)),
     ],
 )
-def test_name_and_index(text: str, name: str, items: tuple[Item, ...] | None) -> None:
-    assert parse_index(text) == (name, None if items is None else Index(items))
+def test_what_stands_between_the_brackets(inside: str, items: tuple[Item, ...]) -> None:
+    assert parse_items(inside) == Index(items)
+    assert split_name(f"w[{inside}]", {"w"}) == ("w", Index(items))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +53,7 @@ def test_name_and_index(text: str, name: str, items: tuple[Item, ...] | None) ->
     ],
 )
 def test_what_is_no_index(inside: str, message: str) -> None:
-    assert message_of(lambda: parse_index(f"w[{inside}]")) == message
+    assert message_of(lambda: parse_items(inside)) == message
 
 
 def test_a_name_that_exists_in_full_wins() -> None:
@@ -68,6 +64,8 @@ def test_a_name_that_exists_in_full_wins() -> None:
     assert split_name("layers[relu].weight[0]", names) == ("layers[relu].weight", Index((0,)))
     assert split_name("conv[12].*[ab]", names) == ("conv[12].*[ab]", None)
     assert split_name("other[1]", names) == ("other[1]", None)
+    assert split_name("w[3", names) == ("w[3", None)
+    assert split_name("[3]", names) == ("[3]", None)
     assert message_of(lambda: split_name("w[a]", names)) == "'a' in [a] is not an index"
 
 
@@ -112,4 +110,4 @@ def test_an_index_reads_back_to_itself(data: st.DataObject) -> None:
     shape = data.draw(array_shapes(min_dims=1, max_dims=4, max_side=5))
     drawn = data.draw(basic_indices(shape, min_dims=0, allow_newaxis=False))
     index = Index(drawn if isinstance(drawn, tuple) and drawn else (..., 0))
-    assert parse_index(f"a.b{index}") == ("a.b", index)
+    assert split_name(f"a.b{index}", {"a.b"}) == ("a.b", index)

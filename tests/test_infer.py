@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seqtui.engine.modules import spec_of
 from seqtui.model.infer import Inference, infer_shapes
-from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
+from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
 from seqtui.model.tensors import TensorInfo
 
 
@@ -129,6 +129,71 @@ def test_a_layer_switched_off_passes_its_input_through() -> None:
     infos = infer_shapes(replace(spec, root=replace(spec.root, layers=layers))).infos
     assert infos["pool1"].output_shape == (1, 16, 30, 30)
     assert infos["conv2"].output_shape == (1, 32, 28, 28)
+
+
+ENC = LayerSpec("enc", "Sequential", layers=(LayerSpec("fc", "Linear", {"in_features": 4, "out_features": 3}),))
+EMA = LayerSpec("ema", tensors=(TensorInfo("decay", "F32", (1,), 4),), is_called=False, origin="opaque")
+
+
+def of_layers(*layers: LayerSpec) -> Inference:
+    """The inference of a Sequential that is fed 1x4."""
+    return infer_shapes(ModelSpec(LayerSpec("", "Sequential", layers=layers), (InputSpec("input", (1, 4)),)))
+
+
+@pytest.mark.parametrize("features", [4, 5])
+def test_what_stands_in_a_sequential_that_is_off_is_counted_and_not_computed(features: int) -> None:
+    fc = LayerSpec("fc", "Linear", {"in_features": features, "out_features": 3})
+    inner = LayerSpec("inner", "Sequential", layers=(fc,))
+    out = LayerSpec("out", "Linear", {"in_features": 9, "out_features": 2})
+    result = of_layers(LayerSpec("act", "ReLU"), replace(ENC, layers=(inner,), enabled=False), out)
+    assert result.infos["enc"].num_params == result.infos["enc.inner.fc"].num_params == 3 * features + 3
+    assert result.infos["enc"].output_shape == (1, 4)
+    for path in ("enc", "enc.inner", "enc.inner.fc"):
+        assert (result.infos[path].macs, result.infos[path].activation_bytes or 0) == (None, 0)
+    assert list(result.problems) == ["out"]
+    assert result.problems["out"].message == "out takes 9 features, 4 arrive from enc"
+
+
+def test_tensors_that_no_layer_asks_for_are_counted_and_stop_nothing() -> None:
+    out = LayerSpec("out", "Linear", {"in_features": 5, "out_features": 2})
+    result = of_layers(replace(ENC, layers=(EMA, *ENC.layers, replace(EMA, name="ema2"))), EMA, out)
+    assert result.infos["enc"].output_shape == (1, 3)
+    assert result.infos["enc"].num_params == 4 * 3 + 3 + 2
+    assert result.infos["ema"].output_shape is None
+    assert result.problems["out"].message == "out takes 5 features, 3 arrive from enc"
+
+
+def test_a_layer_of_which_nothing_is_known_stops_the_shapes() -> None:
+    result = of_layers(replace(EMA, is_called=True), LayerSpec("act", "ReLU"))
+    assert result.infos["act"].output_shape is None
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"scale_factor": float("inf")}, "needs new lengths that can be counted, not inf"),
+        ({"size": float("nan")}, "needs new lengths that can be counted, not nan"),
+        ({"scale_factor": 1e300}, "would give out more elements than torch can count"),
+        ({"size": 2**31}, "would give out more elements than torch can count"),
+    ],
+)
+@pytest.mark.parametrize("batch", [0, 2])
+def test_sizes_beyond_counting_are_a_problem(args: dict[str, Value], words: str, batch: int) -> None:
+    layers = tuple(LayerSpec(str(number), "Upsample", args) for number in range(3))
+    result = infer_shapes(ModelSpec(LayerSpec("", "Sequential", layers=layers), (InputSpec("x", (batch, 1, 4, 4)),)))
+    if not batch and args == {"size": 2**31}:
+        assert result.total.output_shape == (0, 1, 2**31, 2**31)
+    else:
+        assert [problem.brief for problem in result.problems.values()] == [words]
+
+
+def test_a_norm_with_neither_scale_nor_statistics_needs_no_number_of_features() -> None:
+    args: dict[str, Value] = {"num_features": "x", "affine": False, "track_running_stats": False}
+    layers = (LayerSpec("norm", "BatchNorm1d", args),)
+    result = infer_shapes(ModelSpec(LayerSpec("", "Sequential", layers=layers), (InputSpec("x", (4, 4)),)))
+    module = nn.BatchNorm1d("x", affine=False, track_running_stats=False)  # type: ignore[arg-type]  # torch takes it
+    assert result.total.output_shape == tuple(module(torch.zeros(4, 4)).shape)
+    assert result.problems == {}
 
 
 def test_a_kind_without_a_rule_is_unknown_and_no_problem() -> None:

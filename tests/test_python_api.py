@@ -230,6 +230,17 @@ def test_summary_of_a_file_is_that_of_its_network(tmp_path: Path, capsys: pytest
     assert "1×2×3×3" in capsys.readouterr().out
 
 
+def test_summary_is_ascii_where_stdout_takes_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    seqtui.save(nn.Sequential(OrderedDict([("é", nn.ReLU())])), path, input_shape=(1, 2))
+    code = "import sys, seqtui; sys.stdout.reconfigure(encoding=sys.argv[2]); seqtui.summary(sys.argv[1])"
+    table = output_of(code, str(path), "ascii")
+    assert "1x2" in table
+    assert "\\xe9" in table
+    assert output_of(code, str(path), "latin-1") == table
+    assert "1×2" in output_of(code, str(path), "utf-8")
+
+
 def test_summary_shows_where_shapes_do_not_fit(capsys: pytest.CaptureFixture[str]) -> None:
     seqtui.summary(nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 2)), input_shape=(1, 4))
     assert "! 1 takes 4 features, 3 arrive from 0" in capsys.readouterr().out

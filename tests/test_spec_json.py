@@ -99,7 +99,7 @@ LAYERS = some.recursive(
 INPUTS = some.builds(
     InputSpec,
     some.text(min_size=1),
-    some.lists(some.integers(0, 2**63 - 1), max_size=4).map(tuple),
+    some.lists(some.integers(0, 2**15), max_size=4).map(tuple) | some.tuples(some.integers(0, 2**63 - 1)),
     some.sampled_from(sorted(TORCH_DTYPES)),
 )
 
@@ -125,6 +125,13 @@ def test_an_opaque_layer_is_written_without_a_kind() -> None:
     written = model(LayerSpec("what", "Linear", origin="opaque", layers=(LayerSpec("inner", origin="opaque"),)))
     read = spec_from_json(spec_to_json(written))
     assert read.layer("what") == LayerSpec("what", origin="opaque", layers=(LayerSpec("inner", origin="opaque"),))
+
+
+def test_tensors_that_no_layer_asks_for_are_no_part_of_the_text() -> None:
+    stray = LayerSpec("ema", is_called=False, origin="opaque")
+    block = LayerSpec("block", "Sequential", layers=(stray, LayerSpec("relu", "ReLU")))
+    read = spec_from_json(spec_to_json(model(stray, block)))
+    assert [path for path, _ in read.walk()] == ["block", "block.relu"]
 
 
 def test_keys_that_a_later_version_adds_are_passed_over() -> None:
@@ -163,6 +170,8 @@ REFUSED: dict[str, tuple[object, str]] = {
     "an input of negative size": (document(inputs=[{"shape": [-1]}]), "no possible shape"),
     "an input of true size": (document(inputs=[{"shape": [True]}]), "no possible shape"),
     "an input of vast size": (document(inputs=[{"shape": [2**63]}]), "no possible shape"),
+    "an input of vast sizes": (document(inputs=[{"shape": [2**62] * 20}]), "no possible shape"),
+    "an input of many dimensions": (document(inputs=[{"shape": [1] * 65}]), "no possible shape"),
     "an input of an unknown type": (document(inputs=[{"shape": [], "dtype": "float33"}]), "no possible dtype"),
     "an input of a listed type": (document(inputs=[{"shape": [], "dtype": []}]), "no possible dtype"),
     "an input named by a number": (document(inputs=[{"shape": [], "name": 1}]), "name is not text"),
@@ -183,6 +192,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "a float that is none": (layer(args={"p": {"float": "1"}}), "no value"),
     "a float that is a list": (layer(args={"p": {"float": []}}), "no value"),
     "a number too large": (layer(args={"p": 2**63}), "out of range"),
+    "a long list": (layer(args={"p": [2**62] * 190_000}), "190,000 values as an argument; the limit is 64"),
     "lists too deep": (layer(args={"p": listed(MAX_DEPTH + 1)}), "nested more than 32 deep"),
     "lists far too deep": (layer(args={"p": listed(400)}), "nested more than 32 deep"),
     "enabled in words": (layer(enabled="yes"), "neither true nor false"),

@@ -313,6 +313,7 @@ def test_json_is_the_documented_object() -> None:
         "mean": 2.0,
         "std": 1.0,
         "norm": math.sqrt(14),
+        "quantiles_exact": True,
         "quantiles": {
             "0.01": 1.02, "0.05": 1.1, "0.25": 1.5, "0.5": 2.0, "0.75": 2.5, "0.95": 2.9, "0.99": 2.98,
         },

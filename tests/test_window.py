@@ -20,7 +20,15 @@ from seqtui.model.tensors import TensorInfo
 from seqtui.weights import window
 from seqtui.weights.decode import UnreadableError, decode
 from seqtui.weights.index import Index, Item, parse_items
-from seqtui.weights.window import grid_shape, read_array, read_values, read_window, slice_count, slice_label
+from seqtui.weights.window import (
+    grid_shape,
+    read_array,
+    read_values,
+    read_window,
+    slice_count,
+    slice_of,
+    slice_position,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +47,12 @@ def test_a_tensor_is_a_stack_of_grids(shape: tuple[int, ...], grid: tuple[int, i
     assert (grid_shape(shape), slice_count(shape)) == (grid, slices)
 
 
-def test_a_slice_is_labelled_by_its_leading_indices() -> None:
-    assert [slice_label((2, 3, 5, 5), index) for index in range(6)] == [
-        "[0,0]", "[0,1]", "[0,2]", "[1,0]", "[1,1]", "[1,2]",
-    ]  # fmt: skip
-    assert slice_label((16, 5, 5), 9) == "[9]"
-    assert slice_label((5, 5), 0) == slice_label((5,), 0) == slice_label((), 0) == ""
+@pytest.mark.parametrize("shape", [(), (5,), (5, 4), (16, 5, 5), (2, 3, 5, 4), (2, 1, 3, 2, 2)])
+def test_a_slice_is_told_by_its_leading_indices_and_back(shape: tuple[int, ...]) -> None:
+    leading = list(np.ndindex(shape[:-2]))
+    assert [slice_position(shape, index) for index in range(slice_count(shape))] == leading
+    inner = (0, 0)[: len(shape)]
+    assert [slice_of(shape, (*position, *inner)) for position in leading] == list(range(slice_count(shape)))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (4, 6), (3, 4, 6), (2, 3, 4, 6)])
@@ -185,6 +193,14 @@ def test_what_cannot_be_read() -> None:
         read_window(source, "weight", 0, range(4), range(4))
     with pytest.raises(KeyError):
         read_window(source, "other", 0, range(4), range(4))
+
+
+def test_more_dimensions_than_numpy_holds() -> None:
+    source = MemorySource({"deep": ("U8", (1,) * 70, b"\7")})
+    with pytest.raises(UsageError, match="deep has 70 dimensions, more than numpy can hold"):
+        read_array(source, "deep")
+    assert read_values(source, "deep", Index((0,) * 70)) == 7
+    assert read_window(source, "deep", 0, range(1), range(1)) == [[7]]
 
 
 def test_a_window_of_a_real_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from seqtui.cli.output import is_terminal
@@ -10,7 +11,7 @@ from seqtui.errors import UsageError
 from seqtui.formats import open_model
 from seqtui.model.inputs import parse_input
 from seqtui.rows import has_path
-from seqtui.workspace import Workspace
+from seqtui.workspace import View, Workspace
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,21 +21,30 @@ def run(options: argparse.Namespace) -> int:
     workspace = Workspace(open_model(options.model))
     if options.input:
         workspace.set_input(parse_input(options.input))
+    select = path_in(workspace.view, options.select) if options.select else ""
+    if getattr(options, "no_color", False):
+        os.environ["NO_COLOR"] = "1"  # Textual reads it when it starts
 
-    if options.select and not has_path(workspace.view.model, options.select):
-        raise UsageError(
-            f"no layer or tensor is called {options.select}",
-            hint=f"seqtui weights {options.model} lists the tensors, seqtui summary the layers.",
-            file=options.model,
-        )
     from seqtui.tui.app import SeqtuiApp
 
-    app = SeqtuiApp(workspace, select=options.select, theme=options.theme)
+    app = SeqtuiApp(workspace, select=select, theme=options.theme)
     code = app.run(mouse=not options.no_mouse)
     workspace.close()
     if app.failure is not None:
         raise app.failure
     return code if code is not None else app.return_code or 0
+
+
+def path_in(view: View, name: str) -> str:
+    """The path in the model of what is called that there or, its wrapper included, in the file. Raises UsageError."""
+    found = next((path for path in (name, name.removeprefix(view.opened.prefix)) if has_path(view.model, path)), None)
+    if found is None:
+        raise UsageError(
+            f"no layer or tensor is called {name}",
+            hint=f"seqtui weights {view.opened.path} lists the tensors, seqtui summary the layers.",
+            file=view.opened.path,
+        )
+    return found
 
 
 def _as_text(options: argparse.Namespace) -> int:

@@ -7,12 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from seqtui.summary_text import Piece
-from seqtui.table import cell_width
-from seqtui.words import ASCII
-
-SIGNS = "".join(map(chr, ASCII))
-"""All that is drawn with beyond ASCII."""
+from seqtui.summary_text import Piece, encodable, plain_text
 
 
 def is_terminal() -> bool:
@@ -31,37 +26,18 @@ def width() -> int | None:
 
 def write_lines(lines: Sequence[Sequence[Piece]], options: argparse.Namespace) -> None:
     """Write lines, in colour where a terminal takes it, in ASCII where that is asked for or all that stdout takes."""
-    if getattr(options, "plain", False) or not _takes(SIGNS):
-        lines = [[Piece(_ascii(piece.text), piece.style) for piece in line] for line in lines]
+    lines = encodable(lines, sys.stdout.encoding, getattr(options, "plain", False))
     if is_terminal() and not getattr(options, "no_color", False):
         _write_coloured(lines)
         return
-    text = "".join("".join(piece.text for piece in line).rstrip() + "\n" for line in lines)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _takes(text: str) -> bool:
-    """Whether stdout has room for these characters in its encoding."""
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _ascii(text: str) -> str:
-    """The text in ASCII. What it grows by is taken from the blanks at its end, so that columns stay in line."""
-    plain = text.translate(ASCII).encode("ascii", "backslashreplace").decode()
-    kept = len(plain.rstrip(" ")) + 1
-    return plain[: max(kept, cell_width(text))]
+    sys.stdout.write(plain_text(lines))
 
 
 def write_json(document: object) -> None:
     """One document, ASCII, keys in their order."""
     import json
 
-    json.dump(document, sys.stdout, indent=2)
+    json.dump(document, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
 
 

@@ -30,7 +30,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if _is_mistyped(arguments):
             parser.error(f"{arguments[0]} is neither a verb nor a file")
         arguments.insert(0, "open")
-    return parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and (options.verb != "weights" or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # argparse takes the names in one row only, and there was an option between them
+        options.names += rest
+    return options
 
 
 def _is_mistyped(arguments: Sequence[str]) -> bool:
@@ -88,7 +93,7 @@ def _open(verb: argparse.ArgumentParser) -> None:
 
 def _summary(verb: argparse.ArgumentParser) -> None:
     _add_input(verb)
-    verb.add_argument("--depth", metavar="N", type=_depth, help="show so many levels of layers")
+    verb.add_argument("--depth", metavar="N", type=_depth, help="show so many levels of layers in the table")
     _add_json(verb)
 
 

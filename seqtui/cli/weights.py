@@ -21,6 +21,7 @@ from seqtui.safe_text import safe_text
 from seqtui.statistics_text import histogram_lines, moments_facts, spread_facts
 from seqtui.summary_text import Piece
 from seqtui.table import Column, layout
+from seqtui.weights.decode import unreadable_reason
 from seqtui.weights.index import Index, selected_shape, split_name
 from seqtui.words import bytes_words, flow, plural, shape_words
 
@@ -83,12 +84,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(opened: OpenedModel, options: argparse.Namespace) -> None:
-    wanted = list(_wanted(opened, options.names, options.histogram))
+    has_numbers = options.histogram or options.values
+    wanted = list(_wanted(opened, options.names, has_numbers))
     if options.json:
         shared = _shared_names(opened)
         tensors = [_document(item, shared.get(item.name, []), options.values) for item in wanted]
         write_json({"schema": SCHEMA, "file": opened.path, "tensors": tensors})
-    elif options.names or options.histogram:
+    elif options.names or has_numbers:
         lines = [line for item in wanted for line in (*_number_lines(item, options.values), [])]
         write_lines(lines[:-1], options)
     else:
@@ -141,7 +143,6 @@ def _statistics(item: Wanted) -> Statistics:
 
 
 def _document(item: Wanted, shared_with: list[str], has_values: bool) -> Document:
-    from seqtui.weights.decode import UnreadableError
     from seqtui.weights.window import read_values
 
     document: Document = {
@@ -152,15 +153,14 @@ def _document(item: Wanted, shared_with: list[str], has_values: bool) -> Documen
         "shared_with": shared_with,
         "stats": None,
         "values": None,
-        "unreadable": None,
+        "unreadable": unreadable_reason(item.tensor.dtype),
     }
-    try:
-        if item.has_numbers:
-            document["stats"] = _statistics(item).as_json()
-        if has_values:
-            document["values"] = _json_values(read_values(item.source, item.name, item.index))
-    except UnreadableError as error:
-        document["unreadable"] = error.message
+    if document["unreadable"]:
+        return document
+    if item.has_numbers:
+        document["stats"] = _statistics(item).as_json()
+    if has_values:
+        document["values"] = _json_values(read_values(item.source, item.name, item.index))
     return document
 
 
@@ -188,21 +188,19 @@ def _listing(wanted: list[Wanted]) -> list[list[Piece]]:
 
 def _number_lines(item: Wanted, has_values: bool) -> list[list[Piece]]:
     """One tensor: what it is, its statistics, its histogram and, if wanted, its values."""
-    from seqtui.weights.decode import UnreadableError
     from seqtui.weights.window import read_array
 
     about = f"   {shape_words(item.shape)}  {safe_text(item.tensor.dtype)}  {bytes_words(item.nbytes)}"
     lines = [[Piece(safe_text(item.label), "bold"), Piece(about)]]
-    try:
-        stats = _statistics(item)
-        room = (width() or 120) - 2
-        facts = [*flow(moments_facts(stats), room), *flow(spread_facts(stats), room)]
-        lines += [[Piece(f"  {line}")] for line in facts]
-        lines += [[Piece(f"  {' '.join(pieces)}")] for pieces in histogram_lines(stats, bars=32)]
-        if has_values:
-            lines += [[Piece(line)] for line in _value_text(read_array(item.source, item.name, item.index))]
-    except UnreadableError as error:
-        lines.append([Piece(f"  {safe_text(error.message)}", "red")])
+    if reason := unreadable_reason(item.tensor.dtype):
+        return [*lines, [Piece(f"  {safe_text(reason)}", "red")]]
+    stats = _statistics(item)
+    room = (width() or 120) - 2
+    facts = [*flow(moments_facts(stats), room), *flow(spread_facts(stats), room)]
+    lines += [[Piece(f"  {line}")] for line in facts]
+    lines += [[Piece(f"  {' '.join(pieces)}")] for pieces in histogram_lines(stats, bars=32)]
+    if has_values:
+        lines += [[Piece(line)] for line in _value_text(read_array(item.source, item.name, item.index))]
     return lines
 
 

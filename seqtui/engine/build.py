@@ -19,12 +19,11 @@ from seqtui.errors import EngineError, FormatError, SeqtuiError, UsageError
 from seqtui.formats import open_model
 from seqtui.formats.safetensors import TensorData, write_safetensors
 from seqtui.formats.tensor_source import TensorSource
-from seqtui.model.inputs import LARGEST
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.spec_json import SPEC_KEY, SpecError, spec_to_json
-from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape, TensorInfo
+from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape, TensorInfo, is_possible
 from seqtui.words import bytes_words, shape_words
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def input_spec(shape: Sequence[int], dtype: torch.dtype | str | None = None) -> 
         sizes = tuple(index(size) for size in shape)
     except TypeError:
         sizes = (-1,)
-    if not all(0 <= size < LARGEST for size in sizes):
+    if not is_possible(sizes):
         raise UsageError(f"{shape!r} is no input shape", hint="Write it with its batch, (1, 3, 32, 32).")
     return InputSpec("input", sizes, word)
 

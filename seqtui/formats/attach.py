@@ -103,10 +103,10 @@ class _Attachment:
 
 
 def _opaque(name: str, found: Tensors) -> LayerSpec:
-    """A tree of layers of which only the tensors are known."""
+    """A tree of layers of which only the tensors are known, and that no one calls."""
     own, inside = _by_first_part(found)
     layers = tuple(_opaque(child, tensors) for child, tensors in inside.items())
-    return LayerSpec(name, tensors=tuple(own.values()), layers=layers, origin="opaque")
+    return LayerSpec(name, tensors=tuple(own.values()), layers=layers, is_called=False, origin="opaque")
 
 
 def _by_first_part(found: Tensors) -> tuple[dict[str, TensorInfo], dict[str, dict[str, TensorInfo]]]:

@@ -21,8 +21,6 @@ _RESAVE = (
 )
 _DOWNLOAD = "Download the file itself; a server sent a page instead, often a login or an error."
 
-_PULL = "Run `git lfs pull` in its folder."
-
 _FOREIGN = (
     (
         b"version https://git-lfs",

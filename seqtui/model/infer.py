@@ -15,7 +15,7 @@ from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
-from seqtui.model.tensors import TORCH_DTYPES, Shape, is_parameter
+from seqtui.model.tensors import TORCH_DTYPES, Shape, is_parameter, is_possible
 
 
 class Problem(NamedTuple):
@@ -127,19 +127,23 @@ class _Walk:
         return flow
 
     def container(self, path: str, layer: LayerSpec, flow: _Flow | None) -> _Flow | None:
-        """Walk what is inside; its info is the sum of theirs, in at the first and out at the last."""
+        """Walk what is inside; its info is the sum of theirs, in at the first and out at the last.
+
+        Inside a container that is off, and in what is not called, nothing flows: it is counted alone.
+        """
         arrived = flow
         self.infos[path] = LayerInfo()  # holds the place: execution order is depth first
         prefix = f"{path}." if path else ""
         inside = []
         for child in layer.layers:
             child_path = prefix + child.name
-            flow = self.visit(child_path, child, flow)
+            if layer.enabled and child.is_called:
+                flow = self.visit(child_path, child, flow)
+            else:
+                self.visit(child_path, child, None)
             inside.append(self.infos[child_path])
             if inside[-1].output_shape is not None:
                 self.source = child_path
-        if not layer.enabled:
-            flow = arrived
         self.infos[path] = _sum(layer, inside, arrived, flow)
         return flow
 
@@ -164,10 +168,10 @@ class _Walk:
         try:
             args = bind(kind.name, layer.args)
             kind.check(args)
+            info = _counted(layer, flow, kind.parameters(args), kind.buffers(args))
         except ArgumentError as error:
             info = _counted(layer, flow)._replace(problem=Problem(f"{path} {error}", str(error)))
             return info, None
-        info = _counted(layer, flow, kind.parameters(args), kind.buffers(args))
         if flow is None:
             return info, None
         if not layer.enabled:
@@ -191,6 +195,8 @@ def _apply(kind: Kind, args: Arguments, arriving: tuple[Signal, ...]) -> tuple[t
         raise ShapeError(f"takes one tensor, a tuple of {len(arriving)} arrives")
     output = kind.output(args, arriving[0])
     signals = (output,) if isinstance(output, Signal) else output
+    if not all(is_possible(signal.shape) for signal in signals):
+        raise ShapeError("would give out more elements than torch can count", names_source=False)
     return signals, kind.macs(args, arriving[0], signals[0]) if kind.macs else None
 
 

@@ -94,6 +94,8 @@ class LayerSpec:
     """A tuple; of a large model without a spec, Deferred."""
     enabled: bool = True
     """False bypasses the layer: it stays in the model and its input passes through."""
+    is_called: bool = True
+    """False for tensors that a file holds beside the layers of a Sequential: no part of its forward pass."""
     origin: Origin = "declared"
     alternatives: tuple[str, ...] = ()
     """For a guess: what else the tensors could be, likeliest first."""

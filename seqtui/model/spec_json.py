@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from seqtui.errors import FormatError
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
-from seqtui.model.tensors import TORCH_DTYPES
+from seqtui.model.tensors import TORCH_DTYPES, is_possible
 
 SPEC_KEY = "seqtui.spec"
 """Its key in a safetensors file's metadata."""
@@ -24,6 +24,9 @@ MAX_BYTES = 4 << 20
 MAX_LAYERS = 10_000
 MAX_DEPTH = 32
 """Sequentials inside one another, and lists inside one another in an argument."""
+
+MAX_ITEMS = 64
+"""In a list of an argument: no layer takes more than a number for each dimension of a tensor."""
 
 MAJOR = 1
 """Raised when an older reader would misunderstand; keys may be added without."""
@@ -51,7 +54,7 @@ def spec_to_json(model: ModelSpec) -> str:
         "seqtui": MAJOR,
         "kind": "Sequential",
         "inputs": [_input_to_json(spec) for spec in model.inputs],
-        "layers": [_layer_to_json(layer, layer.name, 1) for layer in model.layers],
+        "layers": [_layer_to_json(layer, layer.name, 1) for layer in model.layers if layer.is_called],
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     _check_size(text)
@@ -101,6 +104,11 @@ def _check_count(model: ModelSpec) -> None:
         raise SpecError(f"has {count:,} layers; the limit is {MAX_LAYERS:,}")
 
 
+def _check_items(count: int) -> None:
+    if count > MAX_ITEMS:
+        raise SpecError(f"has a list of {count:,} values as an argument; the limit is {MAX_ITEMS}")
+
+
 def _too_deep() -> SpecError:
     return SpecError(f"is nested more than {MAX_DEPTH} deep")
 
@@ -133,7 +141,7 @@ def _input_to_json(spec: InputSpec) -> dict[str, object]:
 
 
 def _layer_to_json(layer: LayerSpec, path: str, depth: int) -> dict[str, object]:
-    """What is at its default is left out. An opaque layer's kind is null: nobody knows what it does."""
+    """What is at its default is left out, and what is not called. An opaque layer's kind is null: nobody knows it."""
     if depth > MAX_DEPTH:
         raise _too_deep()
     kind = None if layer.origin == "opaque" else layer.kind
@@ -141,7 +149,7 @@ def _layer_to_json(layer: LayerSpec, path: str, depth: int) -> dict[str, object]
         raise SpecError(f"cannot describe {path[:60]!r}: no layer of torch.nn is called {str(kind)[:60]!r}")
     row: dict[str, object] = {"name": layer.name, "kind": kind}
     if layer.args:
-        row["args"] = {name: _value_to_json(value, 1) for name, value in layer.args.items()}
+        row["args"] = args_to_json(layer.args)
     if not layer.enabled:
         row["enabled"] = False
     if layer.frozen:
@@ -149,15 +157,22 @@ def _layer_to_json(layer: LayerSpec, path: str, depth: int) -> dict[str, object]
     if layer.tied:
         row["tied"] = dict(layer.tied)
     if layer.layers or kind == "Sequential":
-        row["layers"] = [_layer_to_json(child, f"{path}.{child.name}", depth + 1) for child in layer.layers]
+        row["layers"] = [
+            _layer_to_json(child, f"{path}.{child.name}", depth + 1) for child in layer.layers if child.is_called
+        ]
     return row
 
 
+def args_to_json(args: Mapping[str, Value]) -> dict[str, object]:
+    """A layer's arguments as JSON has room for them: `{"float": "inf"}` for what is not finite."""
+    return {name: _value_to_json(value, 1) for name, value in args.items()}
+
+
 def _value_to_json(value: Value, depth: int) -> object:
-    """JSON has no infinity and no NaN: `{"float": "inf"}`."""
     if isinstance(value, tuple):
         if depth > MAX_DEPTH:
             raise _too_deep()
+        _check_items(len(value))
         return [_value_to_json(item, depth + 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
@@ -181,7 +196,7 @@ def _input_from_json(row: object) -> InputSpec:
     name, shape, dtype = row.get("name", DEFAULT_INPUT_NAME), row.get("shape"), row.get("dtype", "float32")
     if not isinstance(name, str) or not name:
         raise SpecError("has an input whose name is not text")
-    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**63 for size in shape):
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape) or not is_possible(tuple(shape)):
         raise SpecError(f"has no possible shape for the input {name[:60]!r}")
     if not isinstance(dtype, str) or dtype not in TORCH_DTYPES:
         raise SpecError(f"has no possible dtype for the input {name[:60]!r}")
@@ -234,6 +249,7 @@ def _value_from_json(value: object, path: str, depth: int) -> Value:
     if isinstance(value, list):
         if depth > MAX_DEPTH:
             raise _too_deep()
+        _check_items(len(value))
         return tuple(_value_from_json(item, path, depth + 1) for item in value)
     if isinstance(value, dict) and value.keys() == {"float"} and value["float"] in ("inf", "-inf", "nan"):
         return float(value["float"])

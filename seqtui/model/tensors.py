@@ -7,12 +7,25 @@ is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import lt
 from typing import Literal, NamedTuple
 
 Shape = tuple[int, ...]
+
+MAX_DIMENSIONS = 64
+"""Most that torch computes with."""
+COUNTABLE = 2**63
+"""Fewer elements than this can be counted by torch."""
+
+
+def is_possible(shape: Shape) -> bool:
+    """Whether torch can have a tensor of a shape: not too many dimensions, each and all together countable."""
+    return (
+        len(shape) <= MAX_DIMENSIONS and all(0 <= size < COUNTABLE for size in shape) and math.prod(shape) < COUNTABLE
+    )
 
 
 class DType(NamedTuple):

@@ -62,22 +62,12 @@ def parse_items(text: str) -> Index:
     return Index(items)
 
 
-def parse_index(text: str) -> tuple[str, Index | None]:
-    """A tensor's name and the index behind it, if it ends in one: the last bracket counts.
-
-    Raises UsageError when the text ends in brackets that hold no index. Where the names are known use `split_name`.
-    """
-    name, bracket, inside = text.rpartition("[")
-    if not (name and bracket and inside.endswith("]")):
-        return text, None
-    return name, parse_items(inside[:-1])
-
-
 def split_name(text: str, names: Container[str]) -> tuple[str, Index | None]:
-    """The same where names may hold brackets themselves: a name that exists in full wins, then the longest that does.
+    """A tensor's name and the index behind it, if it ends in one.
 
-    When none exists the whole text comes back, for it may be a glob. Raises UsageError when a name exists and what
-    stands in the brackets behind it is no index.
+    Names may hold brackets themselves: one that exists in full wins, then the longest that does. When none exists the
+    whole text comes back, for it may be a glob. Raises UsageError when a name exists and what stands in the brackets
+    behind it is no index.
     """
     if text in names or not text.endswith("]"):
         return text, None

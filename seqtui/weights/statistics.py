@@ -81,6 +81,7 @@ class Statistics:
             "mean": self.mean,
             "std": self.std,
             "norm": self.norm,
+            "quantiles_exact": self.quantiles_exact,
             "quantiles": {str(fraction): value for fraction, value in self.quantiles.items()} or None,
             "histogram": histogram and {"edges": list(histogram.edges), "counts": list(histogram.counts)},
         }

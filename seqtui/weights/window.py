@@ -45,10 +45,21 @@ def slice_count(shape: Shape) -> int:
     return math.prod(shape[:-2])
 
 
-def slice_label(shape: Shape, slice_index: int) -> str:
-    """The leading indices of a slice, `[0,3]`; empty up to two dimensions."""
-    position = _slice_position(shape, slice_index)
-    return f"[{','.join(map(str, position))}]" if position else ""
+def slice_position(shape: Shape, slice_index: int) -> tuple[int, ...]:
+    """The leading indices of a slice: of (2, 3, 5, 5) slice 4 is (1, 1). None up to two dimensions."""
+    position: list[int] = []
+    for size in reversed(shape[:-2]):
+        slice_index, remainder = divmod(slice_index, size)
+        position.append(remainder)
+    return tuple(reversed(position))
+
+
+def slice_of(shape: Shape, position: tuple[int, ...]) -> int:
+    """The slice that an element stands in, given an index in range for each dimension."""
+    index = 0
+    for size, at in zip(shape[:-2], position[:-2], strict=True):
+        index = index * size + at
+    return index
 
 
 def read_window(source: TensorSource, name: str, slice_index: int, rows: range, columns: range) -> list[list[Cell]]:
@@ -59,7 +70,7 @@ def read_window(source: TensorSource, name: str, slice_index: int, rows: range, 
     info = source.tensors[name]
     if not 0 <= slice_index < slice_count(info.shape):
         raise UsageError(f"slice {slice_index} of {name} is not there: it has {slice_count(info.shape)}")
-    position = _slice_position(info.shape, slice_index)
+    position = slice_position(info.shape, slice_index)
     height, width = grid_shape(info.shape)
     selection: Selection = (*position, _clipped(rows, height), _clipped(columns, width))
     shape = (*info.shape[:-2], height, width)  # of a vector or scalar, as the grid shows it
@@ -70,8 +81,8 @@ def read_window(source: TensorSource, name: str, slice_index: int, rows: range, 
 def read_array(source: TensorSource, name: str, index: Index | None = None) -> NDArray[Any]:
     """A tensor or the part of it that an index picks, decoded, in the picked shape.
 
-    Raises KeyError for an unknown name, UsageError for an index that does not fit, UnreadableError for a type that
-    cannot be read, FormatError or FileError when the file fails.
+    Raises KeyError for an unknown name, UsageError for an index that does not fit and for more dimensions than numpy
+    can hold, UnreadableError for a type that cannot be read, FormatError or FileError when the file fails.
     """
     info = source.tensors[name]
     selection = (index or Index(())).select(info.shape, name)
@@ -82,14 +93,6 @@ def read_values(source: TensorSource, name: str, index: Index | None = None) -> 
     """`read_array` as nested lists; a single number where the index leaves no dimension."""
     values: Nested = read_array(source, name, index).tolist()
     return values
-
-
-def _slice_position(shape: Shape, slice_index: int) -> tuple[int, ...]:
-    position: list[int] = []
-    for size in reversed(shape[:-2]):
-        slice_index, remainder = divmod(slice_index, size)
-        position.append(remainder)
-    return tuple(reversed(position))
 
 
 def _clipped(part: range, size: int) -> range:
@@ -107,7 +110,11 @@ def _read_selection(source: TensorSource, info: TensorInfo, selection: Selection
         start, stop = int(wanted.min()), int(wanted.max()) + 1
         picked[filled : filled + wanted.size] = read_elements(source, info, start, stop)[wanted - start]
         filled += wanted.size
-    return picked.reshape(shape)
+    try:
+        return picked.reshape(shape)
+    except ValueError:  # numpy has a limit, and it depends on the version
+        message = f"{info.name} has {len(shape)} dimensions, more than numpy can hold"
+        raise UsageError(message, "Pick some of them: [0, ..., 0].") from None
 
 
 def _pieces(info: TensorInfo, selection: Selection) -> Iterator[NDArray[np.int64]]:

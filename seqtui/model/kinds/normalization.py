@@ -19,10 +19,8 @@ from seqtui.model.kinds.sentences import (
 from seqtui.model.tensors import Shape
 
 
-def _scale(args: Arguments, flag: str, shape: Shape) -> Shapes:
-    """weight and bias of one shape, as far as the arguments ask for them."""
-    if not args.flag(flag):
-        return {}
+def _scale(args: Arguments, shape: Shape) -> Shapes:
+    """weight, and bias if the arguments ask for one, of one shape."""
     return {"weight": shape, **({"bias": shape} if args.flag("bias") else {})}
 
 
@@ -39,7 +37,7 @@ def _batch_check(args: Arguments) -> None:
 
 def _batch_parameters(args: Arguments) -> Shapes:
     """weight and bias (num_features,). Source: torch.nn.BatchNorm2d."""
-    return _scale(args, "affine", (args.integer("num_features"),))
+    return _scale(args, (args.integer("num_features"),)) if args.flag("affine") else {}
 
 
 def _batch_buffers(args: Arguments) -> Shapes:
@@ -86,7 +84,7 @@ def _layer_check(args: Arguments) -> None:
 
 def _layer_parameters(args: Arguments) -> Shapes:
     """weight and bias of normalized_shape. Source: torch.nn.LayerNorm, "Variables"."""
-    return _scale(args, "elementwise_affine", _normalized_shape(args))
+    return _scale(args, _normalized_shape(args)) if args.flag("elementwise_affine") else {}
 
 
 def _layer_output(args: Arguments, x: Signal) -> Signal:
@@ -110,7 +108,7 @@ def _group_check(args: Arguments) -> None:
 
 def _group_parameters(args: Arguments) -> Shapes:
     """weight and bias (num_channels,). Source: torch.nn.GroupNorm."""
-    return _scale(args, "affine", (args.integer("num_channels"),))
+    return _scale(args, (args.integer("num_channels"),)) if args.flag("affine") else {}
 
 
 def _group_output(args: Arguments, x: Signal) -> Signal:

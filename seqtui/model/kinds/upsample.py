@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Signal
 from seqtui.model.kinds.pooling import adaptive_average
 from seqtui.model.kinds.sentences import brief, require_at_least, require_dimensions, require_elements, require_float
@@ -44,10 +46,16 @@ def _lengths(args: Arguments, lengths: Shape) -> Shape:
         raise ArgumentError("needs either size or scale_factor")
     if size is None:
         factors = _each("scale_factor", scale, lengths)
-        return tuple(int(length * factor) for length, factor in zip(lengths, factors, strict=True))
+        return tuple(_whole(length * factor) for length, factor in zip(lengths, factors, strict=True))
     if args["recompute_scale_factor"]:
         raise ArgumentError("cannot recompute_scale_factor from a size")
-    return tuple(int(length) for length in _each("size", size, lengths))
+    return tuple(_whole(length) for length in _each("size", size, lengths))
+
+
+def _whole(length: float) -> int:
+    if not math.isfinite(length):
+        raise ArgumentError(f"needs new lengths that can be counted, not {length}")
+    return int(length)
 
 
 def _output(args: Arguments, x: Signal) -> Signal:
