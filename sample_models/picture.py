@@ -1,4 +1,4 @@
-"""Draws the README's picture: the running app at 120x34 on the trained LeNet-5, as an SVG.
+"""Draws the README's picture: the running app at 120x26 on the trained LeNet-5, as an SVG.
 
 `python sample_models/picture.py [KEY ...]` from the top of the repository; the keys are pressed before the picture.
 """
@@ -13,11 +13,13 @@ from textual.app import App
 
 from seqtui.formats import open_model
 from seqtui.tui.app import SeqtuiApp
-from seqtui.tui.detail import Detail
+from seqtui.tui.detail import REST
 from seqtui.workspace import Workspace
 
 HERE = Path(__file__).parent
 SIZE = (120, 26)
+KEYS = ["j", "j", "j", "j", "l"]
+"""To the second convolution, and its tensors."""
 
 
 async def draw(model: Path, keys: list[str]) -> str:
@@ -26,13 +28,12 @@ async def draw(model: Path, keys: list[str]) -> str:
     app: App[int] = SeqtuiApp(workspace)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press(*keys)
-        while not app.screen.query_one(Detail).statistics:
-            await pilot.pause(0.05)
+        await pilot.pause(2 * REST)
         await app.workers.wait_for_complete()
-        await pilot.pause(0.3)
+        await pilot.pause(2 * REST)
         return app.export_screenshot(title="seqtui")
 
 
 if __name__ == "__main__":
-    picture = asyncio.run(draw(HERE / "lenet5.safetensors", sys.argv[1:] or ["j", "l", "j", "j", "j", "j", "j", "j"]))
+    picture = asyncio.run(draw(HERE / "lenet5.safetensors", sys.argv[1:] or KEYS))
     (HERE / "lenet5.svg").write_text(picture, encoding="utf-8")

@@ -77,7 +77,8 @@ def rows_below(row: Row, is_open: Callable[[Row], bool]) -> Iterator[Row]:
 
 def has_path(model: ModelSpec, path: str) -> bool:
     """Whether a layer or a tensor is called that."""
-    return any(row.path == path for row in rows_below(model_row(model), lambda _: True))
+    towards = rows_below(model_row(model), lambda row: path.startswith(f"{row.path}."))
+    return any(row.path == path for row in towards)
 
 
 def cells(row: Row, inference: Inference, title: str) -> Cells:

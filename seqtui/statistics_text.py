@@ -44,15 +44,23 @@ def not_finite(stats: Statistics) -> str:
     return f"{plural(wrong, 'value')} of {stats.count:,} {'is' if wrong == 1 else 'are'} not finite"
 
 
+def fitting_bars(stats: Statistics, bars: int, width: int) -> int:
+    """So many bars, or half as many as often as it takes, that a line of the histogram takes at most `width` cells."""
+    around = len(number_words(stats.min)) + len(number_words(stats.max)) + 2
+    while bars > 8 and around + bars > width:
+        bars //= 2
+    return bars
+
+
 def histogram_lines(stats: Statistics, bars: int, is_log: bool = False) -> list[tuple[str, str, str]]:
     """Bars between the least and the greatest value, as (before, blocks, after) a line, the highest bar full."""
     if stats.histogram is None:
         return []
+    low, high = number_words(stats.min), number_words(stats.max)
     counts = merged(stats.histogram.counts, bars)
     heights = [math.log1p(count) if is_log else float(count) for count in counts]
     top = max(heights)
     steps = [math.ceil(each / top * 8 * BAR_LINES) for each in heights]
-    low, high = number_words(stats.min), number_words(stats.max)
     lines = []
     for level in reversed(range(BAR_LINES)):
         blocks = "".join(BLOCKS[max(0, min(step - 8 * level, 8))] for step in steps)

@@ -22,11 +22,13 @@ class Column(NamedTuple):
     """Numbers stand right and are never cut."""
     least: int = 0
     """How narrow a column of words may get before others give way."""
+    wanted: int = 0
+    """How wide one may grow for texts that were not in the sample, where there is room."""
 
 
-LABEL = Column("label", "Layer", least=14)
-KIND = Column("kind", "Kind", least=8)
-OUTPUT = Column("output", "Output", least=9)
+LABEL = Column("label", "Layer", least=14, wanted=24)
+KIND = Column("kind", "Kind", least=8, wanted=24)
+OUTPUT = Column("output", "Output", least=9, wanted=18)
 PARAMS = Column("params", "Params", is_number=True)
 MACS = Column("macs", "Multiply-adds", is_number=True)
 MEMORY = Column("memory", "Memory", is_number=True)
@@ -47,8 +49,10 @@ class Layout(NamedTuple):
         return [piece + " " * GAP for piece in pieces[:-1]] + pieces[-1:]
 
 
-def columns_for(width: int) -> tuple[Column, ...]:
-    """What a table of so many cells shows; `Layer` alone at the least."""
+def columns_for(width: int, has_shapes: bool = True) -> tuple[Column, ...]:
+    """What a table of so many cells shows, with or without what follows from shapes; `Layer` alone at the least."""
+    if not has_shapes:
+        return (LABEL, KIND, PARAMS) if width >= 40 else columns_for(min(width, 30))
     if width >= 110:
         return (LABEL, KIND, OUTPUT, PARAMS, MACS, MEMORY)
     if width >= 48:
@@ -61,8 +65,9 @@ def columns_for(width: int) -> tuple[Column, ...]:
 def layout(columns: tuple[Column, ...], sample: Iterable[Sequence[str]], width: int | None) -> Layout:
     """Widths for the sample's texts: as much as they need, or less where `width` (None for no limit) is short.
 
-    What is short is taken from the widest column of words first; what is left over goes to the words in equal parts, up
-    to eight cells each, so that a wide screen does not tear a row apart.
+    What is short is taken from the other words before it is taken from the first column, the names. What is left over
+    goes first to those that want it, then to all words in equal parts, up to four cells each, so that a wide screen
+    does not tear a row apart.
     """
     widths = [cell_width(column.title) for column in columns]
     for texts in sample:
@@ -72,13 +77,21 @@ def layout(columns: tuple[Column, ...], sample: Iterable[Sequence[str]], width: 
     words = [index for index, column in enumerate(columns) if not column.is_number]
     over = sum(widths) + GAP * (len(columns) - 1) - width
     while over > 0:
-        widest = max(words, key=lambda index: widths[index] - columns[index].least)
+        # names last: what cannot be told apart is of no use
+        widest = max(words[1:], key=lambda index: widths[index] - columns[index].least, default=words[0])
+        if widths[widest] <= columns[widest].least:
+            widest = max(words, key=lambda index: widths[index])
         if widths[widest] <= 1:
             break
         widths[widest] -= 1
         over -= 1
+    left = max(-over, 0)
+    for index in reversed(words):
+        grown = min(max(columns[index].wanted - widths[index], 0), left)
+        widths[index] += grown
+        left -= grown
     for index in words:
-        widths[index] += min(max(-over, 0) // len(words), 8)
+        widths[index] += min(left // len(words), 4)
     return Layout(columns, tuple(widths))
 
 

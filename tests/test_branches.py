@@ -9,6 +9,7 @@ import pytest
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.tensors import TensorInfo
 from seqtui.tui.branches import AT_ONCE, Branches
+from seqtui.tui.search import Index, Place
 
 
 def leaf(name: str) -> LayerSpec:
@@ -97,15 +98,32 @@ def test_a_name_that_is_leaf_and_branch_at_once() -> None:
 
 
 def test_search_goes_round_and_knows_kinds() -> None:
-    branches = Branches(MODEL)
-    assert branches.find("C.A", "", 1) == "b.c.a"
-    assert branches.find("linear", "d", 1) == "a"
-    assert branches.find("weight", "a.weight", 1) == "b.a.weight"
-    assert branches.find("weight", "a.weight", -1) == "d.weight"
-    assert branches.find("weight", "", -1) == "d.weight"
-    assert branches.find("nothing", "", 1) is None
-    assert branches.find("", "", 1) is None
-    assert branches.find("scale", "scale", 1) == "scale"
+    index = Index(Branches(MODEL).all_rows())
+    assert index.go_on(10)
+
+    def find(needle: str, start: str, step: int, is_tensor: bool = False) -> str | None:
+        found = index.find(needle, Place(start, is_tensor), step)
+        return found.path if found else None
+
+    assert find("C.A", "", 1) == "b.c.a"
+    assert find("linear", "d", 1) == "a"
+    assert find("weight", "a.weight", 1, is_tensor=True) == "b.a.weight"
+    assert find("weight", "a.weight", -1, is_tensor=True) == "d.weight"
+    assert find("weight", "", -1) == "d.weight"
+    assert find("nothing", "", 1) is None
+    assert find("", "", 1) is None
+    assert find("scale", "scale", 1, is_tensor=True) == "scale"
+
+
+def test_an_index_is_made_in_slices() -> None:
+    many = ModelSpec(block("", *(leaf(str(index)) for index in range(3000))))
+    index = Index(Branches(many).all_rows())
+    assert not index.go_on(0)
+    slices = 0
+    while not index.go_on(0):
+        slices += 1
+    assert slices > 2
+    assert index.find("2999.weight", Place("", is_tensor=False), 1) == Place("2999.weight", is_tensor=True)
 
 
 def test_of_a_large_model_only_the_outer_levels_are_open() -> None:

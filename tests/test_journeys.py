@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from user import DATA, user_of
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from textual import events
+from torch import nn
+from user import DATA, SAMPLES, user_of
+
+import seqtui
+from seqtui.tui.value_grid import CELL, cell_text
 
 LENET = ["", "conv1", "tanh1", "pool1", "conv2", "tanh2", "pool2", "flatten", "fc1", "tanh3", "fc2", "tanh4", "fc3"]
 
@@ -273,9 +283,11 @@ async def test_names_and_commands_are_copied() -> None:
         assert user.app.clipboard.endswith("lenet5.safetensors --select conv1.weight")
 
 
-async def test_a_selection_given_at_the_start_is_under_the_cursor() -> None:
-    async with user_of("lenet5", select="fc1.weight") as user:
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_selection_given_at_the_start_is_under_the_cursor(width: int) -> None:
+    async with user_of("lenet5", width=width, select="fc1.weight") as user:
         assert user.at == "fc1.weight"
+        await user.sees("120×400" if width == 120 else "fc1")
 
 
 @pytest.mark.parametrize("sample", ["article_unnamed", "autoencoder", "lstm", "mlp", "text_classifier"])
@@ -300,3 +312,108 @@ async def test_q_leaves_with_code_zero() -> None:
     async with user_of("lenet5") as user:
         await user.press("q")
     assert user.app.return_code == 0
+
+
+async def test_the_grid_pages_through_all_of_a_tensor() -> None:
+    """Each corner of fc1.weight, 120×400, and a step at its edge; torch reads the same numbers."""
+    weight = load_file(SAMPLES / "lenet5.safetensors")["fc1.weight"]
+    async with user_of("lenet5", select="fc1.weight") as user:
+        await user.press("enter")
+        await user.sees("[0, 0]")
+
+        async def sees_value(row: int, column: int) -> None:
+            value = float(weight[row, column])
+            await user.sees(f"[{row}, {column}]", f"{value:.9g}", cell_text(value))
+
+        await user.press("G")
+        await sees_value(119, 0)
+        await user.press("pageup")
+        await user.press("g", "pagedown", "pagedown")
+        assert user.line("[").split("]")[0] != "[0, 0"
+        await user.press("i", "ctrl+u")
+        await user.type("119,399")
+        await user.press("enter")
+        await sees_value(119, 399)
+        await user.press("l", "j")
+        await sees_value(119, 399)
+        await user.press("h", "k")
+        await sees_value(118, 398)
+
+
+async def test_the_grid_keeps_room_in_a_low_screen() -> None:
+    async with user_of("lenet5", select="fc1.weight", height=14) as user:
+        await user.press("enter")
+        await user.sees("[0, 0]", " 0  ")
+
+
+async def test_reloading_shows_the_new_file_in_every_pane(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    seqtui.save(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), str(path), input_shape=(1, 4))
+    async with user_of(path, width=120, height=40) as user:
+        await user.press("j", "l", "j", "2")
+        await user.sees("0.weight   3×4", "count 12")
+        seqtui.save(nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 2)), str(path), input_shape=(1, 4))
+        await user.press("ctrl+l")
+        await user.sees("Linear 4→9", "0.weight   9×4", "count 36")
+        assert user.at == "0.weight"
+        await user.press("k", "1")
+        await user.sees("out_features  9", "1×9", "mean")
+        seqtui.save(nn.Sequential(nn.Linear(4, 5)), str(path), input_shape=(1, 4))
+        await user.press("G", "ctrl+l")
+        await user.sees("Linear 4→5")
+        assert user.at == ""
+        path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        await user.press("ctrl+l")
+        await user.until(lambda: "Git LFS" in user.toasts()[-1])
+        await user.sees("Linear 4→5")
+
+
+async def test_a_name_that_is_layer_and_tensor_is_passed_by_a_search() -> None:
+    async with user_of(DATA / "hf_llama_bnb4.safetensors") as user:
+        await user.press("slash")
+        await user.type("0.self_attn.q_proj.weight")
+        await user.press("enter")
+        seen = [(user.at, user.table.row.tensor is None)]
+        for _ in range(4):
+            await user.press("N")
+            seen.append((user.at, user.table.row.tensor is None))
+        assert len(set(seen)) == len(seen)
+
+
+async def test_keys_typed_ahead_reach_their_question() -> None:
+    async with user_of("lenet5") as user:
+        for key in ("slash", "f", "c", "2", "enter"):
+            user.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await user.until(lambda: user.at == "fc2")
+        for key in ("I", "ctrl+u", "2", "comma", "1", "comma", "2", "8", "comma", "2", "8", "enter"):
+            user.app.post_message(events.Key(key, "," if key == "comma" else key if len(key) == 1 else None))
+        await user.sees("in 2×1×28×28")
+
+
+async def test_two_enters_choose_from_the_palette_once() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("ctrl+p")
+        await user.type("fc3.bias")
+        await user.sees("fc3.bias")
+        for _ in range(2):
+            user.app.post_message(events.Key("enter", None))
+        await user.until(lambda: user.at == "fc3.bias")
+
+
+async def test_leaving_works_over_a_question() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("question_mark", "ctrl+q")
+    assert user.app.return_code == 0
+
+
+async def test_a_name_that_is_no_text_is_not_copied(tmp_path: Path) -> None:
+    path = tmp_path / "bad\udcff.safetensors"
+    path.write_bytes((SAMPLES / "mlp.safetensors").read_bytes())
+    async with user_of(path) as user:
+        await user.press("C")
+        assert "no clipboard" in user.toasts()[-1]
+
+
+@given(st.floats() | st.integers(-(2**63), 2**64) | st.booleans() | st.complex_numbers())
+def test_a_cell_leaves_a_blank_to_the_next(value: float | complex) -> None:
+    assert len(cell_text(value)) < CELL

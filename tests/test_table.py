@@ -65,6 +65,9 @@ def test_wide_and_marked_characters_take_their_cells() -> None:
         (999_499, "999 kB"),
         (999_500, "1 MB"),
         (1.5e9, "1.5 GB"),
+        (999 * 10**18, "999 EB"),
+        (10**21, "over 999 EB"),
+        (10**4000, "over 999 EB"),
     ],
 )
 def test_bytes(size: int, words: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from terminal import SAMPLES, TAKES_SCREEN, Terminal, environment, seqtui
 
 LENET = SAMPLES / "lenet5.safetensors"
-BOTTOM = ("61,706 parameters", "q quit")
+BOTTOM = ("61,706 parameters", "I input")
 """What the last two lines say; with them the frame is whole."""
 
 ROWS = """
@@ -57,7 +57,7 @@ def opened(columns: int = 80, lines: int = 24, **changes: str) -> Terminal:
 
 def columns(line: str) -> list[str]:
     """The cells of a row, without its signs."""
-    return re.split(r"\s{2,}", re.sub(r"[▸▾●○]", " ", line).strip())
+    return re.split(r"\s{2,}", re.sub(r"[›▸▾●○]", " ", line).strip())
 
 
 def test_first_frame_shows_all_of_lenet5_and_q_gives_the_terminal_back() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -60,6 +60,14 @@ class User:
             await self.pilot.pause(0.02)
         missing = [part for part in parts if part not in text]
         raise AssertionError(f"{missing} are not on\n{text}")
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        for _ in range(PATIENCE):
+            if holds():
+                return
+            await self.pilot.pause(0.02)
+        raise AssertionError("\n".join(self.screen()))
 
     def sees_not(self, part: str) -> None:
         text = "\n".join(self.screen())

@@ -39,7 +39,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("help", "app", ("question_mark",), "Keys for this pane", "keys"),
     Action("palette", "app", ("ctrl+p",), "Command palette: every action, layer, tensor and theme"),
     Action("quit", "app", ("q",), "Close popup, or quit", "quit"),
-    Action("cancel", "everywhere", ("escape",), "Cancel, leave zoom, back to the layers"),
+    Action("cancel", "everywhere", ("escape",), "Cancel, leave zoom, back to the layers", "back"),
     Action("quit.now", "app", ("ctrl+q",), "Quit"),
     Action("suspend", "app", ("ctrl+z",), "To the shell; fg returns"),
     Action("reload", "everywhere", ("ctrl+l",), "Reload from disk and redraw"),
@@ -55,8 +55,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("search.prev", "everywhere", ("N",), "Previous match"),
     Action("copy.name", "everywhere", ("Y",), "Copy qualified name (OSC 52)"),
     Action("copy.command", "everywhere", ("C",), "Copy the command that reopens this view"),
-    Action("theme", "app", ("ctrl+t",), "Theme picker with live preview"),
-    Action("open.row", "everywhere", ("enter",), "Open: a layer's detail, a tensor's values", "open"),
+    Action("theme", "app", ("ctrl+t",), "Choose a theme"),
+    Action("open.row", "table", ("enter",), "Open: a layer's detail, a tensor's values", "open"),
     Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
     Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
     Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
@@ -108,9 +108,16 @@ def method_name(action: Action) -> str:
 
 
 def bindings(*panes: Pane) -> list[Binding]:
-    """The bindings of some panes, for a BINDINGS class variable."""
+    """The bindings of some panes, for a BINDINGS class variable. Those that hold over any question come first."""
     return [
-        Binding(",".join(action.keys), method_name(action), action.words, show=False, id=action.id)
+        Binding(
+            ",".join(action.keys),
+            method_name(action),
+            action.words,
+            show=False,
+            id=action.id,
+            priority=action.id in ("quit.now", "suspend"),
+        )
         for action in ACTIONS
         if action.pane in panes
     ]

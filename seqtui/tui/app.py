@@ -6,6 +6,7 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import Provider
@@ -85,8 +86,25 @@ class SeqtuiApp(App[int]):
         if isinstance(self.screen, ModelScreen):
             self.push_screen(Help(self.screen.panes_with_keys))
 
-    def action_palette(self) -> None:
-        self.action_command_palette()
+    def on_key(self, event: events.Key) -> None:
+        """Type a letter that was typed ahead into the question that an earlier key has asked meanwhile.
+
+        Over a slow line keys come in bursts, and each goes to whoever had the focus when it came. What a field is asked
+        for while it has the focus it takes itself: a letter that comes here was meant for it and went astray.
+        """
+        insert = getattr(self.focused, "insert_text_at_cursor", None)  # only an Input has it
+        if event.is_printable and event.character and insert is not None:
+            event.prevent_default()
+            insert(event.character)
+
+    async def action_command_palette(self) -> None:  # type: ignore[override]  # an action may be awaited
+        from seqtui.tui.palette import Palette
+
+        if isinstance(self.screen, ModelScreen):
+            await self.push_screen(Palette(id="--command-palette"))
+
+    async def action_palette(self) -> None:
+        await self.action_command_palette()
 
     def action_theme(self) -> None:
         self.action_change_theme()

@@ -5,7 +5,6 @@ A branch once opened is kept when it closes, so that at a million rows opening a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -40,9 +39,6 @@ class Branches:
         self.open_paths: set[str] = set()
         self.rows: list[Row] = [self.root]
         self._depths = bytearray([0])
-        self._index: list[tuple[str, str]] = []
-        """(path, what is searched in), of every row, made at the first search."""
-        self._places: dict[str, int] = {}
         if self.root.can_open:
             self.open(0)
 
@@ -86,15 +82,13 @@ class Branches:
 
     def end(self, index: int) -> int:
         """The first row after `index` that does not stand under it."""
-        depth = self._depths[index]
-        shallower = re.compile(b"[\\x00-" + re.escape(bytes([depth])) + b"]", re.DOTALL)
-        found = shallower.search(self._depths, index + 1)
-        return found.start() if found else len(self.rows)
+        ends = (self._depths.find(depth, index + 1) for depth in range(self._depths[index] + 1))
+        return min((end for end in ends if end >= 0), default=len(self.rows))
 
     def parent(self, index: int) -> int:
         """The row that `index` stands under; the first row's is itself."""
         depth = self._depths[index]
-        return max(self._depths.rfind(bytes([depth - 1]), 0, index), 0) if depth else 0
+        return max(self._depths.rfind(depth - 1, 0, index), 0) if depth else 0
 
     def set_all(self, is_open: bool) -> None:
         """Open every branch, down to the tensors, or close all but the model itself."""
@@ -105,46 +99,41 @@ class Branches:
         self.rows = [self.root, *rows_below(self.root, self.is_open)]
         self._depths = bytearray(_depths(self.rows))
 
-    def reveal(self, path: str) -> int | None:
-        """Open whatever hides a layer or tensor, and say where it stands; None where there is no such path."""
+    def reveal(self, path: str, is_tensor: bool | None = None) -> int | None:
+        """Open whatever hides a layer or tensor, and say where it stands; None where there is no such path.
+
+        `is_tensor` decides where both are called the same.
+        """
         index = 0
-        while self.rows[index].path != path:
+        while not self._is_there(self.rows[index], path, is_tensor):
             if not self.rows[index].can_open:
                 return None
             self.open(index)
-            below = self._child_towards(index, path)
+            below = self._child_towards(index, path, is_tensor)
             if below is None:
                 return None
             index = below
         return index
 
+    def open_like(self, other: Branches) -> None:
+        """Open what is open in another state of the same model."""
+        self._closed.clear()
+        self.open_paths = set(other.open_paths)
+        self.rows = [self.root, *(rows_below(self.root, self.is_open) if self.is_open(self.root) else ())]
+        self._depths = bytearray(_depths(self.rows))
+
     def all_rows(self) -> Iterator[Row]:
         """Every layer and tensor in order, hidden ones too; not the model."""
         return rows_below(self.root, lambda _: True)
 
-    def find(self, needle: str, start: str, step: int) -> str | None:
-        """The next path after `start` (before it, for step -1) that holds the needle, or whose layer's kind does.
+    def _is_there(self, row: Row, path: str, is_tensor: bool | None) -> bool:
+        return row.path == path and is_tensor in (None, row.tensor is not None)
 
-        Goes round the end; `start` itself comes last, so that the same needle goes on to the next match.
-        """
-        if not needle:
-            return None
-        if not self._index:
-            self._index = [(row.path, _searched(row)) for row in self.all_rows()]
-            self._places = {path: place for place, (path, _) in enumerate(self._index)}
-        needle, count = needle.casefold(), len(self._index)
-        here = self._places.get(start, -1 if step > 0 else 0)
-        for distance in range(1, count + 1):
-            path, text = self._index[(here + step * distance) % count]
-            if needle in text:
-                return path
-        return None
-
-    def _child_towards(self, index: int, path: str) -> int | None:
+    def _child_towards(self, index: int, path: str, is_tensor: bool | None) -> int | None:
         at, end = index + 1, self.end(index)
         while at < end:
             below = self.rows[at]
-            if below.path == path or (below.tensor is None and path.startswith(f"{below.path}.") and below.can_open):
+            if self._is_there(below, path, is_tensor) or (below.can_open and path.startswith(f"{below.path}.")):
                 return at
             at = self.end(at)
         return None
@@ -174,11 +163,6 @@ def _levels_within(root: Row) -> int:
             return depth
         depth += 1
     return depth
-
-
-def _searched(row: Row) -> str:
-    """The text of a row that a search looks in: its path, and of a layer the kind."""
-    return (row.path if row.tensor else f"{row.path} {row.layer.kind or ''}").casefold()
 
 
 def _depths(rows: list[Row]) -> bytes:

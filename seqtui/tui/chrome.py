@@ -86,12 +86,17 @@ class TotalsLine(Line):
 class KeyLine(Line):
     """The keys that matter where the focus is."""
 
-    panes: reactive[tuple[Pane, ...]] = reactive(("table", "everywhere"))
-    FIRST: ClassVar[tuple[str, ...]] = ("open.row",)
+    FIRST: ClassVar[tuple[str, ...]] = ("open.row", "cancel", "help", "quit")
+    """Those that a narrow line keeps."""
+
+    panes: reactive[tuple[Pane, ...]] = reactive(("table", "everywhere", "app"))
+    useless: reactive[frozenset[str]] = reactive(frozenset({"cancel", "zoom"}))
+    """Ids of actions that would do nothing here."""
 
     def render(self) -> Content:
-        shown = [action for action in ACTIONS if action.short and action.pane in self.panes]
-        shown.sort(key=lambda action: (action.id not in self.FIRST, self.panes.index(action.pane)))
+        shown = [a for a in ACTIONS if a.short and a.pane in self.panes and a.id not in self.useless]
+        order = {name: place for place, name in enumerate(self.FIRST)}
+        shown.sort(key=lambda action: (order.get(action.id, len(order)), self.panes.index(action.pane)))
         parts: list[Content] = []
         room = self.size.width - 1
         for action in shown:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -24,7 +23,6 @@ from seqtui.safe_text import safe_text
 from seqtui.tui.actions import bindings
 from seqtui.tui.chrome import Line
 from seqtui.tui.movement import FAR, Movement
-from seqtui.tui.tabs.layer import detail
 from seqtui.workspace import View
 
 if TYPE_CHECKING:
@@ -97,23 +95,24 @@ class Detail(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._rest: Timer | None = None
+        self._is_filled = False
 
-    def compose(self) -> ComposeResult:
-        yield DetailTitle().data_bind(Detail.row, Detail.tab)
-        with LayerTab():
-            yield Static(markup=False)
+    async def fill(self) -> None:
+        """Make what the first tab needs, when it is first in sight: a narrow screen opens without it."""
+        if not self.children:
+            await self.mount(DetailTitle(), LayerTab(Static(markup=False)))
+            self._is_filled = True
+            self._write()
 
-    def on_mount(self) -> None:
-        self._write()
-
-    def on_resize(self) -> None:
+    async def on_resize(self) -> None:
+        if self.size.width:
+            await self.fill()
         self._write()
         self._measure_soon()
 
     def watch_view(self, old: View | None, new: View | None) -> None:
         if old and new and old.opened is not new.opened:
-            self.statistics = {}
-        self._write()
+            self.set_reactive(Detail.statistics, {})  # the row of the new file comes next, and is measured then
 
     def watch_row(self) -> None:
         self._write()
@@ -124,6 +123,7 @@ class Detail(Vertical):
 
     async def show(self, tab: int) -> None:
         """Show a tab; it is made when it is shown first."""
+        await self.fill()
         if tab == 2 and not self.query("WeightsTab"):
             from seqtui.tui.tabs.weights import WeightsTab
 
@@ -148,15 +148,18 @@ class Detail(Vertical):
 
     def _write(self) -> None:
         """Write the tab in sight; the other is written when it is shown."""
-        if not self.is_mounted or self.view is None or self.row is None or not self.size.width:
+        if not self._is_filled or self.view is None or self.row is None or not self.size.width:
             return
-        self.query_one(DetailTitle).title = self.view.title
+        title = self.query_one(DetailTitle)
+        title.title, title.row, title.tab = self.view.title, self.row, self.tab
         if self.tab == 1:
-            tab = self.query_one(LayerTab)
-            tab.query_one(Static).update(detail(self.view, self.row, self.statistics, max(self.size.width - 3, 1)))
+            from seqtui.tui.tabs.layer import detail
+
+            text = detail(self.view, self.row, self.statistics, max(self.size.width - 3, 1))
+            self.query_one(LayerTab).query_one(Static).update(text)
             return
         weights = self.weights_tab()
-        weights.view, weights.row = self.view, self.row
+        weights.look_at(self.view, self.row)
         tensor = weights.tensor
         weights.statistics = self.statistics.get(tensor_path(self.row, tensor)) if tensor else None
 

@@ -21,6 +21,7 @@ from seqtui.table import Column, Layout, columns_for, layout, tree_label
 from seqtui.tui.actions import bindings
 from seqtui.tui.branches import Branches
 from seqtui.tui.movement import Movement
+from seqtui.tui.search import Index, Place
 from seqtui.workspace import View
 
 SAMPLE = 400
@@ -67,6 +68,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
     def __init__(self, view: View) -> None:
         super().__init__()
         self.branches = Branches(view.model)
+        self.index = Index(self.branches.all_rows())
         self._layout: Layout | None = None
         self._inks: dict[str, Style] = {}
         self.set_reactive(LayerTable.view, view)
@@ -82,10 +84,14 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         if old is None or new is None:
             return
         if old.model.root is not new.model.root:
-            path = self.row.path
+            place, before = Place.of(self.row), self.branches
             self.branches = Branches(new.model)
-            self.cursor = self.branches.reveal(path) or 0
+            self.branches.open_like(before)
+            self.index = Index(self.branches.all_rows())
+            self.set_reactive(LayerTable.cursor, self.branches.reveal(*place) or 0)
         self._rearrange()
+        self._scroll_to_cursor()
+        self.post_message(self.Highlighted(self.row))
 
     def watch_cursor(self, old: int, new: int) -> None:
         self._scroll_to_cursor()
@@ -116,8 +122,10 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         """The columns at this width, from a sample of the model's rows."""
         if self._layout is None:
             width = self.size.width - 2  # a blank cell on either side
-            fitting = columns_for(width)
-            sample = [self.branches.root, *islice(rows_below(self.branches.root, _is_made), SAMPLE)]
+            fitting = columns_for(width, self.view is not None and self.view.model.is_sequential)
+            top = self.scroll_offset.y
+            in_sight = self.branches.rows[top : top + self.size.height]
+            sample = [self.branches.root, *islice(rows_below(self.branches.root, _is_made), SAMPLE), *in_sight]
             shown = ((row, self._cells(row)) for row in sample)
             # a problem's sentence takes what room there is, and moves no column when it comes and goes
             texts = [self._texts(row, row_cells.without_problem(), fitting) for row, row_cells in shown]
@@ -152,22 +160,23 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         elif index >= len(self.branches.rows):
             return Strip.blank(width, base)
         else:
-            if index == self.cursor:
+            is_cursor = index == self.cursor
+            if is_cursor:
                 base = base + Style(bgcolor=self.get_component_rich_style("layer-table--cursor").bgcolor)
-            segments = self._segments(self.branches.rows[index], base)
+            segments = self._segments(self.branches.rows[index], base, is_cursor)
         return Strip([Segment(*segment) for segment in segments]).adjust_cell_length(width, base)
 
-    def _segments(self, row: Row, base: Style) -> list[tuple[str, Style]]:
-        """A row's columns with their styles."""
+    def _segments(self, row: Row, base: Style, is_cursor: bool) -> list[tuple[str, Style]]:
+        """A row's columns with their styles; what is under the cursor is all written in full strength."""
         shown, table = self._cells(row), self.columns()
-        quiet = base + self._ink("quiet")
+        quiet = base if is_cursor else base + self._ink("quiet")
         styles = {"kind": quiet, "macs": quiet, "memory": quiet}
         if shown.state == "problem":
             styles["label"] = styles["output"] = base + self._ink("problem")
         elif shown.state == "off" or row.tensor:
             styles["label"] = styles["output"] = quiet
         texts = table.line(self._texts(row, shown, table.columns))
-        segments = [(" ", base)]
+        segments = [("›", base + self._ink("match")) if is_cursor else (" ", base)]
         for column, text in zip(table.columns, texts, strict=True):
             style = styles.get(column.field, base)
             segments += self._marked(text, style) if column.field == "label" else [(text, style)]
@@ -207,6 +216,9 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self.branches.open(self.cursor)
             self._folded()
 
+    def action_open_row(self) -> None:
+        self.post_message(self.Chosen(self.row))
+
     def action_weights(self) -> None:
         self.post_message(self.Chosen(self.row, tab=2))
 
@@ -223,13 +235,17 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self._folded()
         self.go_to(here)
 
-    def go_to(self, path: str) -> None:
-        """Put the cursor on a layer or a tensor, opening what hides it; on the model where there is no such path."""
-        index = self.branches.reveal(path) or 0
+    def go_to(self, path: str, is_tensor: bool | None = None) -> None:
+        """Put the cursor on a layer or a tensor, opening what hides it; on the model where there is no such path.
+
+        `is_tensor` decides where both are called the same.
+        """
+        index = self.branches.reveal(path, is_tensor) or 0
         self._folded()
         self.cursor = index
 
     def _folded(self) -> None:
+        self._layout = None  # names further in need more room
         self.virtual_size = Size(self.size.width, len(self.branches.rows) + 1)
         self.refresh()
 

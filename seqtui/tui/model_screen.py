@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -22,6 +24,7 @@ from seqtui.tui.actions import Action, Pane, bindings, method_name
 from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import TABS, Detail
 from seqtui.tui.layer_table import LayerTable
+from seqtui.tui.search import Place
 from seqtui.workspace import View, Workspace
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 """Columns from which the detail stands beside the table."""
+AT_ONCE = 0.01
+"""Seconds that the event loop may be kept."""
 
 
 def _collect_garbage_again() -> None:
@@ -53,7 +58,7 @@ class ModelScreen(Screen[None]):
         super().__init__()
         self.workspace = workspace
         self.select = select
-        self._search_from = ""
+        self._search_from = Place("", is_tensor=False)
         self.set_reactive(ModelScreen.view, workspace.view)
 
     def compose(self) -> ComposeResult:
@@ -87,11 +92,13 @@ class ModelScreen(Screen[None]):
         return isinstance(self.focused, LayerTable)
 
     def tell(self, sentence: str) -> None:
-        """A toast. What it says may hold text from a file."""
+        """A toast, instead of the one before. What it says may hold text from a file."""
+        self.app.clear_notifications()
         self.notify(safe_text(sentence), markup=False)
 
     def warn(self, sentence: str) -> None:
         """A toast that something could not be done, and why."""
+        self.app.clear_notifications()
         self.notify(safe_text(sentence), severity="warning", markup=False)
 
     # For the palette
@@ -125,8 +132,15 @@ class ModelScreen(Screen[None]):
     def on_descendant_focus(self) -> None:
         self._write_keys()
 
+    def on_resize(self) -> None:
+        self._write_keys()
+
     def _write_keys(self) -> None:
-        self.query_one(KeyLine).panes = self.panes_with_keys
+        line = self.query_one(KeyLine)
+        line.panes = self.panes_with_keys
+        useless = {"cancel"} if self.is_on_table else set()
+        useless |= set() if self.is_wide else {"zoom"}
+        line.useless = frozenset(useless if self.workspace.view.model.is_sequential else useless | {"input"})
 
     @property
     def panes_with_keys(self) -> tuple[Pane, ...]:
@@ -168,10 +182,6 @@ class ModelScreen(Screen[None]):
     async def action_pane_prev(self) -> None:
         await self.action_pane_next()
 
-    def action_open_row(self) -> None:
-        if self.is_on_table:
-            self.post_message(LayerTable.Chosen(self.table.row))
-
     async def action_cancel(self) -> None:
         """Out of zoom, back to the table, out of the search: the first that there is."""
         if self.has_class("-zoom-table") or self.has_class("-zoom-detail"):
@@ -192,7 +202,7 @@ class ModelScreen(Screen[None]):
     async def action_search(self) -> None:
         from seqtui.tui.prompts import SearchLine
 
-        self._search_from = self.table.row.path
+        self._search_from = Place.of(self.table.row)
         self.remove_class("-detail", "-zoom-detail")
         self.add_class("-searching")
         line = SearchLine()
@@ -201,17 +211,18 @@ class ModelScreen(Screen[None]):
 
     def on_search_line_changed(self, message: SearchLine.Changed) -> None:
         self.table.needle = message.text
-        found = self.table.branches.find(message.text, self._search_from, 1)
-        self.query_one("SearchLine").set_class(bool(message.text) and found is None, "-nothing")
-        self.go_to(found if found is not None else self._search_from)
+        self._find(message.text, self._search_from, 1)
 
     async def on_search_line_ended(self, message: SearchLine.Ended) -> None:
         self.remove_class("-searching")
         await self.query("SearchLine").remove()
         self.table.focus()
+        if message.is_kept and self.table.needle and not self.table.index.find(self.table.needle, self._search_from, 1):
+            self.warn(f"Nothing matches {self.table.needle}.")
         if not message.is_kept:
+            self.workers.cancel_group(self, "search")
             self.table.needle = ""
-            self.go_to(self._search_from)
+            self.table.go_to(*self._search_from)
 
     def action_search_next(self) -> None:
         self._to_match(1)
@@ -220,12 +231,34 @@ class ModelScreen(Screen[None]):
         self._to_match(-1)
 
     def _to_match(self, step: int) -> None:
-        needle = self.table.needle
-        found = self.table.branches.find(needle, self.table.row.path, step)
-        if found is not None:
-            self.go_to(found)
+        if self.table.needle:
+            self._find(self.table.needle, Place.of(self.table.row), step)
         else:
-            self.warn(f"Nothing matches {needle}." if needle else "Search with / first.")
+            self.warn("Search with / first.")
+
+    def _find(self, needle: str, start: Place, step: int) -> None:
+        """Go to the next match now, or as soon as all names are known."""
+        self.workers.cancel_group(self, "search")
+        if self.table.index.go_on(AT_ONCE):
+            self._go_to_match(needle, start, step)
+        else:
+            self._find_later(needle, start, step)
+
+    @work(exclusive=True, group="search")
+    async def _find_later(self, needle: str, start: Place, step: int) -> None:
+        self.tell("Reading all names …")
+        while not self.table.index.go_on(AT_ONCE):
+            await asyncio.sleep(0)
+        self._go_to_match(needle, start, step)
+
+    def _go_to_match(self, needle: str, start: Place, step: int) -> None:
+        found = self.table.index.find(needle, start, step)
+        typing = self.query("SearchLine")
+        typing.set_class(bool(needle) and found is None, "-nothing")
+        if found is not None or typing:
+            self.table.go_to(*(found or start))
+        else:
+            self.warn(f"Nothing matches {needle}.")
 
     def action_problem_next(self) -> None:
         self._to_problem(1)
@@ -291,5 +324,10 @@ class ModelScreen(Screen[None]):
         self._copy(shlex.join(command))
 
     def _copy(self, text: str) -> None:
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # the name of a file that is bytes and no text
+            self.warn("This name is no Unicode text; no clipboard takes it.")
+            return
         self.app.copy_to_clipboard(text)
         self.tell(f"Sent to the terminal's clipboard: {text}")

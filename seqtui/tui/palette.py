@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from itertools import islice
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.fuzzy import Matcher
 
@@ -16,8 +17,17 @@ from seqtui.safe_text import safe_text
 from seqtui.tui.actions import ACTIONS, key_sign
 from seqtui.tui.model_screen import ModelScreen
 
-MOST_PATHS = 20_000
-"""Layers and tensors looked through at each letter."""
+AT_ONCE = 200
+"""Layers and tensors looked through in one go."""
+
+
+class Palette(CommandPalette):
+    """Textual's palette, which a second enter in the same burst of keys would dismiss twice."""
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        if not self.is_current:
+            return AwaitComplete()
+        return super().dismiss(result)
 
 
 class Commands(Provider):
@@ -39,9 +49,11 @@ class Commands(Provider):
         async for hit in self._actions(query):
             yield hit
         matcher = self.matcher(query)
-        for row in islice(self.model_screen.all_rows(), MOST_PATHS):
+        for number, row in enumerate(self.model_screen.all_rows()):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # hear keys: another letter ends this search
             shown = safe_text(row.path)
-            if (score := matcher.match(shown)) > 0:
+            if (score := _score(matcher, shown)) > 0:
                 # a little below an action that matches as well
                 yield Hit(
                     score * 0.9, _marked(matcher, shown), partial(self.model_screen.go_to, row.path), shown, _about(row)
@@ -50,9 +62,15 @@ class Commands(Provider):
     async def _actions(self, query: str) -> AsyncIterator[Hit]:
         matcher = self.matcher(query)
         for action in ACTIONS:
-            if (score := matcher.match(action.words)) > 0:
-                display = _marked(matcher, action.words)
-                yield Hit(score, display, partial(self.model_screen.do, action), action.words, _keys(action.keys))
+            text = f"{action.short}: {action.words}" if action.short else action.words
+            if (score := _score(matcher, text)) > 0:
+                do = partial(self.model_screen.do, action)
+                yield Hit(score, _marked(matcher, text), do, text, _keys(action.keys))
+
+
+def _score(matcher: Matcher, text: str) -> float:
+    """Textual's score, and more where the letters stand together."""
+    return matcher.match(text) + (matcher.query.casefold() in text.casefold())
 
 
 def _about(row: Row) -> str:

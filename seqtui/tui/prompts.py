@@ -45,7 +45,7 @@ class Ask(ModalScreen[str | None]):
         try:
             self.check(text)
         except SeqtuiError as error:
-            return error.line()
+            return f"{error.line()}. {safe_text(error.hint)}".rstrip(". ")
         return ""
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -101,7 +101,6 @@ class Help(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", show=False),
-        Binding("question_mark", "dismiss(None)", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown", "scroll(10)", show=False),

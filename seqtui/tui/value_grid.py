@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,18 +10,17 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from seqtui.errors import SeqtuiError
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import bindings
 from seqtui.tui.movement import Movement
-from seqtui.weights.window import grid_shape, read_window, slice_count
+from seqtui.weights.window import grid_shape, read_window, slice_count, slice_of, slice_position
 
 if TYPE_CHECKING:
     from seqtui.weights.window import Cell
@@ -29,7 +29,7 @@ CELL = 10
 """Terminal cells a number takes, the blank before it included."""
 
 
-class ValueGrid(Movement, ScrollView, can_focus=True):
+class ValueGrid(Movement, Widget, can_focus=True):
     """A cursor over the last two dimensions of a tensor; the others are a stack of slices."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement")]
@@ -41,11 +41,14 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
     column: reactive[int] = reactive(0)
 
     class Moved(Message):
-        """The cursor stands on another element."""
+        """The cursor stands on another element, or on one of another tensor."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._window: tuple[tuple[int, int, int, int, int], list[list[Cell]]] | None = None
+        self._top_left = (0, 0)
+        """The row and the column in the corner."""
+        self._window: tuple[tuple[int, ...], list[list[Cell]]] | None = None
+        """The last numbers read, and what for."""
         self._failure = ""
 
     @property
@@ -57,15 +60,11 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
     def position(self) -> tuple[int, ...]:
         """The element under the cursor, an index for each dimension."""
         inner = (self.row, self.column)[2 - min(len(self.shape), 2) :]
-        outer, rest = [], self.slice_index
-        for size in reversed(self.shape[:-2]):
-            rest, index = divmod(rest, size)
-            outer.append(index)
-        return (*reversed(outer), *inner)
+        return (*slice_position(self.shape, self.slice_index), *inner)
 
     def value(self) -> Cell | None:
         """The number under the cursor; None in an empty tensor and where it cannot be read."""
-        top, left = self._top_left()
+        top, left = self._top_left
         cells = self._cells()
         row, column = self.row - top, self.column - left
         return cells[row][column] if 0 <= row < len(cells) and 0 <= column < len(cells[row]) else None
@@ -78,10 +77,7 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
         self.set_reactive(ValueGrid.slice_index, 0)
         self.set_reactive(ValueGrid.row, 0)
         self.set_reactive(ValueGrid.column, 0)
-        rows, columns = grid_shape(self.shape)
-        self.virtual_size = Size(columns * CELL + self._gutter(), rows + 1)
-        self.scroll_to(0, 0, animate=False, immediate=True)
-        self.refresh()
+        self._follow()
 
     def watch_row(self) -> None:
         self._follow()
@@ -96,12 +92,11 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
         self._follow()
 
     def _follow(self) -> None:
-        """Scroll so that the cursor is in sight."""
-        top, left = self._top_left()
-        rows, columns = self.page_rows(), self._page_columns()
-        top = min(max(top, self.row - rows + 1), self.row)
-        left = min(max(left, self.column - columns + 1), self.column)
-        self.scroll_to(left * CELL, top, animate=False, immediate=True)
+        """Bring the cursor into sight."""
+        top, left = self._top_left
+        top = min(max(top, self.row - self.page_rows() + 1), self.row)
+        left = min(max(left, self.column - self._page_columns() + 1), self.column)
+        self._top_left = (top, left)
         self.refresh()
         self.post_message(self.Moved())
 
@@ -117,20 +112,16 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
     def page_rows(self) -> int:
         return max(self.size.height - 1, 1)
 
-    def _top_left(self) -> tuple[int, int]:
-        x, y = self.scroll_offset
-        return y, x // CELL
-
     def _cells(self) -> list[list[Cell]]:
         """The numbers in sight, read once for each place."""
         if self.where is None or self._failure or not slice_count(self.shape):
             return []
-        top, left = self._top_left()
-        rows, columns = self.page_rows(), self._page_columns()
-        place = (self.slice_index, top, left, rows, columns)
+        top, left = self._top_left
+        rows, columns = range(top, top + self.page_rows()), range(left, left + self._page_columns())
+        place = (self.slice_index, top, left, rows.stop, columns.stop)
         if self._window is None or self._window[0] != place:
             try:
-                cells = read_window(*self.where, self.slice_index, range(top, top + rows), range(left, left + columns))
+                cells = read_window(*self.where, self.slice_index, rows, columns)
             except SeqtuiError as error:
                 self._failure = safe_text(error.message)
                 return []
@@ -139,7 +130,7 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style
-        top, left = self._top_left()
+        top, left = self._top_left
         gutter, cells = self._gutter(), self._cells()
         quiet = base + Style(color=self.get_component_rich_style("value-grid--header").color)
         if self._failure:
@@ -175,14 +166,11 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
 
     def go_to(self, position: tuple[int, ...]) -> None:
         """Put the cursor on an element; `position` has one index in range for each dimension."""
-        index = 0
-        for size, at in zip(self.shape[:-2], position[:-2], strict=True):
-            index = index * size + at
-        self.slice_index = index
+        self.slice_index = slice_of(self.shape, position)
         self.row, self.column = (0, 0, *position)[-2:]
 
     def on_click(self, event: events.Click) -> None:
-        top, left = self._top_left()
+        top, left = self._top_left
         cells = self._cells()
         row, column = event.y - 1, (event.x - self._gutter()) // CELL
         if 0 <= row < len(cells) and 0 <= column < len(cells[row]):
@@ -190,14 +178,15 @@ class ValueGrid(Movement, ScrollView, can_focus=True):
 
 
 def cell_text(value: Cell) -> str:
-    """A number in at most nine cells: `-0.2041`, `3.1e-05`, `nan`."""
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, int):
-        return str(value) if abs(value) < 10**9 else f"{value:.3e}"
+    """A number in at most nine cells, the most digits that fit: `-0.2041`, `-1234.568`, `3.1e-05`, `nan`."""
     if isinstance(value, complex):
-        texts = (f"{value.real:.{digits}g}{value.imag:+.{digits}g}j" for digits in (3, 2, 1))
-        return next((text for text in texts if len(text) < CELL), "complex")
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.4f}"
-    return f"{value:.2e}" if value == value and abs(value) != float("inf") else str(value)
+        texts = [f"{value.real:.{digits}g}{value.imag:+.{digits}g}j" for digits in (3, 2, 1)]
+    elif isinstance(value, bool) or not math.isfinite(value):
+        texts = [str(value)]
+    elif isinstance(value, int):
+        texts = [str(value), f"{value:.2e}", f"{value:.1e}"]
+    elif value == 0 or 1e-3 <= abs(value) < 1e5:
+        texts = [f"{value:.4f}", f"{value:.3f}", f"{value:.2f}"]
+    else:
+        texts = [f"{value:.2e}", f"{value:.1e}", f"{value:.0e}"]
+    return next((text for text in texts if len(text) < CELL), "…")

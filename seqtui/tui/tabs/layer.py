@@ -33,10 +33,6 @@ class Fact(NamedTuple):
     """Whether the value is what it would be anyway."""
 
 
-BESIDE = 58
-"""From so many cells on, arguments and costs stand side by side."""
-
-
 def detail(view: View, row: Row, measured: Mapping[str, Statistics], width: int) -> Content:
     """All that is known of what is under the cursor, in lines of `width` cells."""
     if row.tensor:
@@ -84,7 +80,7 @@ def _arguments(layer: LayerSpec) -> list[Fact]:
             is_quiet = not parameter.is_required and value == parameter.default
             facts.append(Fact(parameter.name, safe_text(value_words(value)), is_quiet=is_quiet))
     facts += [Fact(safe_text(name), safe_text(value_words(value))) for name, value in given.items()]
-    return [fact for fact in facts if fact.name not in ("device", "dtype")]
+    return [fact for fact in facts if fact.name not in ("device", "dtype") and not fact.name.startswith("_")]
 
 
 def _costs(view: View, row: Row, info: LayerInfo) -> list[Fact]:
@@ -123,16 +119,17 @@ def _neighbours(view: View, row: Row) -> tuple[str, str]:
 
 
 def _share(part: int, whole: int | None) -> str:
-    return f"{100 * part / whole:.0f} %" if part and whole else ""
+    share = 100 * part / whole if whole else 0
+    return "" if not part or not whole else "< 1 %" if share < 1 else f"{share:.0f} %"
 
 
 def _beside(left: list[Fact], right: list[Fact], width: int) -> list[Content]:
-    """Two lists of facts side by side where there is room, below each other where not."""
-    if width < BESIDE or not left or not right:
-        return [*_fact_lines(left, width), *_fact_lines(right, width)]
-    left_lines = _fact_lines(left, width // 2)
-    half = max(line.cell_length for line in left_lines) + 2
-    pairs = zip_longest(left_lines, _fact_lines(right, width - half), fillvalue=Content(""))
+    """Two lists of facts side by side where they fit, below each other where not."""
+    left_lines, right_lines = _fact_lines(left, width), _fact_lines(right, width)
+    half = max((line.cell_length for line in left_lines), default=0) + 2
+    if not left or half + max((line.cell_length for line in right_lines), default=0) > width:
+        return [*left_lines, *([Content("")] if left and right else []), *right_lines]
+    pairs = zip_longest(left_lines, right_lines, fillvalue=Content(""))
     return [Content.assemble(a.pad_right(half - a.cell_length), b) for a, b in pairs]
 
 
@@ -177,7 +174,6 @@ def _model_lines(view: View, width: int) -> list[Content]:
     total, opened = view.inference.total, view.opened
     tensors = sum(len(source.tensors) for source in opened.sources.values())
     facts: list[Fact] = [
-        Fact("file", safe_text(opened.path)),
         Fact("format", opened.format),
         Fact("tensors", f"{tensors:,}", bytes_words(view.num_bytes)),
         Fact("parameters", f"{total.num_params:,}"),
@@ -185,7 +181,7 @@ def _model_lines(view: View, width: int) -> list[Content]:
     ]
     if total.num_buffers:
         facts.append(Fact("buffers", f"{total.num_buffers:,}"))
-    facts += [Fact(f"input {safe_text(i.name)}".rstrip(), shape_words(i.shape), i.dtype) for i in view.model.inputs]
+    facts += [Fact("input", shape_words(i.shape), i.dtype) for i in view.model.inputs]
     if total.output_shape is not None:
         facts.append(Fact("output", output_words(total.output_shape)))
     if total.macs is not None:
@@ -194,7 +190,8 @@ def _model_lines(view: View, width: int) -> list[Content]:
         facts.append(Fact("activations", bytes_words(total.activation_bytes)))
     if opened.prefix:
         facts.append(Fact("prefix", safe_text(opened.prefix), "left out of every name"))
-    lines = [_title(view.title, kind_cell(view.model.root), width), *_fact_lines(facts, width)]
+    lines = [_title(view.title, kind_cell(view.model.root), width)]
+    lines += [*_fact_lines([Fact("file", safe_text(opened.path))], width), *_fact_lines(facts, width)]
     if view.model.metadata:
         lines += [Content(""), Content("metadata").stylize("bold")]
         lines += _fact_lines([Fact(safe_text(k), safe_text(v)) for k, v in view.model.metadata.items()], width)

@@ -17,7 +17,7 @@ from seqtui.errors import UsageError
 from seqtui.model.tensors import Shape, TensorInfo
 from seqtui.rows import Row, element_count, tensor_path
 from seqtui.safe_text import safe_text
-from seqtui.statistics_text import histogram_lines, moments_facts, not_finite, spread_facts
+from seqtui.statistics_text import fitting_bars, histogram_lines, moments_facts, not_finite, spread_facts
 from seqtui.tui.actions import bindings
 from seqtui.tui.value_grid import ValueGrid
 from seqtui.weights.window import slice_count
@@ -37,11 +37,14 @@ class WeightsTab(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("weights")]
 
-    view: reactive[View | None] = reactive(None, repaint=False)
-    row: reactive[Row | None] = reactive(None, repaint=False)
     statistics: reactive[Statistics | None] = reactive(None, repaint=False)
     bars: reactive[int] = reactive(BARS[0], repaint=False)
     is_log: reactive[bool] = reactive(False, repaint=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view: View | None = None
+        self.row: Row | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="weights-numbers", markup=False)
@@ -52,12 +55,19 @@ class WeightsTab(Vertical):
     def tensor(self) -> TensorInfo | None:
         return tensor_of(self.row)
 
-    def watch_row(self) -> None:
-        tensor = self.tensor
-        if self.view is None or not self.is_mounted:
-            return
-        self.query_one(ValueGrid).where = self.view.where(tensor) if tensor else None
-        self._write()
+    def look_at(self, view: View, row: Row) -> None:
+        """Show what a row of a model is about."""
+        if (self.view, self.row) != (view, row):
+            self.view, self.row = view, row
+            self._point()
+
+    def _point(self) -> None:
+        if self.view is not None and self.is_mounted:
+            tensor = self.tensor
+            grid = self.query_one(ValueGrid)
+            grid.where = self.view.where(tensor) if tensor else None
+            grid.display = tensor is not None
+            self._write()
 
     def watch_statistics(self) -> None:
         self._write()
@@ -69,7 +79,7 @@ class WeightsTab(Vertical):
         self._write()
 
     def on_mount(self) -> None:
-        self.watch_row()
+        self._point()
 
     def on_resize(self) -> None:
         self._write()
@@ -113,7 +123,11 @@ class WeightsTab(Vertical):
         if slice_count(grid.shape) > 1:
             grid.step_slice(step)
         else:
-            self.notify("All of this tensor is in one slice.", severity="warning", markup=False)
+            self._warn("All of this tensor is in one slice.")
+
+    def _warn(self, sentence: str) -> None:
+        self.app.clear_notifications()
+        self.notify(sentence, severity="warning", markup=False)
 
     async def action_goto(self) -> None:
         """Ask for an index, and go there."""
@@ -122,7 +136,7 @@ class WeightsTab(Vertical):
         grid = self.query_one(ValueGrid)
         where = ",".join(map(str, grid.position))
         if not grid.shape or not math.prod(grid.shape):
-            self.notify("There is one place in this tensor at most.", severity="warning", markup=False)
+            self._warn("There is one place in this tensor at most.")
             return
         await self.app.push_screen(Ask("index ", where, partial(parse_position, grid.shape)), self._go_to)
 
@@ -152,6 +166,12 @@ def parse_position(shape: Shape, text: str) -> tuple[int, ...]:
     return tuple(index % size for index, size in zip(position, shape, strict=True))
 
 
+def _which(row: Row) -> str:
+    """On a layer's row, that there are more tensors than the one shown."""
+    count = len(row.layer.tensors)
+    return f"   1 of {count}, the others below the layer" if row.tensor is None and count > 1 else ""
+
+
 def tensor_of(row: Row | None) -> TensorInfo | None:
     """The tensor a row is about: its own, or the first of its layer's."""
     if row is None:
@@ -172,11 +192,13 @@ def numbers(
     head = Content.assemble(
         (safe_text(tensor_path(row, tensor)), "bold"),
         f"   {shape_words(tensor.shape)}  {safe_text(tensor.dtype)}  {bytes_words(tensor.nbytes)}",
+        (_which(row), "$foreground-muted"),
     )
     if stats is None:
         return Content("\n").join([head, Content(f"  {element_count(tensor):,} values …")])
     lines = [head]
     lines += [Content(f"  {line}") for line in flow(moments_facts(stats), width - 2)]
+    bars = fitting_bars(stats, bars, width - 2)
     of_what = " of magnitudes" if tensor.dtype == "C64" else ""
     spread = [*spread_facts(stats), f"{'log' if is_log else 'linear'}, {bars} bins{of_what}"]
     lines += [Content(f"  {line}") for line in flow(spread, width - 2)]
