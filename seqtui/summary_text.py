@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from seqtui.model.infer import Inference
 from seqtui.model.spec import ModelSpec
-from seqtui.rows import Row, cells, model_row, rows_below
+from seqtui.rows import Cells, Row, cells, model_row, rows_below
 from seqtui.safe_text import safe_text
 from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, cell_width, layout
 from seqtui.words import ASCII, bytes_words, plural
@@ -41,7 +41,7 @@ def summary_lines(
     texts = [cells(row, inference, title) for row in shown]
     fields = [column.field for column in COLUMNS[1:]]
     lines = [
-        ["  " * row.depth + text.label, *(getattr(text, field) for field in fields)]
+        [_label(row, text), *(getattr(text, field) for field in fields)]
         for row, text in zip(shown, texts, strict=True)
     ]
     table = layout(COLUMNS, lines, width)
@@ -109,6 +109,11 @@ def _ascii(text: str) -> str:
     plain = _escaped(text.translate(ASCII), "ascii")
     kept = len(plain.rstrip(" ")) + 1
     return plain[: max(kept, cell_width(text))]
+
+
+def _label(row: Row, text: Cells) -> str:
+    """The name, further in with every level, and a mark on what is only guessed."""
+    return "  " * row.depth + text.label + (" ?" if text.state == "guessed" else "")
 
 
 def _is_shown(row: Row) -> bool:

@@ -240,7 +240,10 @@ def test_screens(file: str, folder: Path) -> None:
     """Every row with its detail beside it, every tensor's numbers, then search, palette, help and clipboard."""
     with Terminal(seqtui("open", f"{file}.safetensors"), 120, 60, folder=folder) as terminal:
         terminal.sees("q quit")
-        terminal.press("+", "G", "g", "j" * 120, "Y")
+        terminal.press("+", "G")
+        if file == "names":
+            terminal.sees("卷积层")  # sorted last: drawn before the next key goes back to the top
+        terminal.press("g", "j" * 120, "Y")
         terminal.sees("the terminal's clipboard")
         terminal.press("2", "k" * 60, "?")
         terminal.sees("filter the keys")
