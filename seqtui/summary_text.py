@@ -41,8 +41,7 @@ def summary_lines(
     texts = [cells(row, inference, title) for row in shown]
     fields = [column.field for column in COLUMNS[1:]]
     lines = [
-        [_label(row, text), *(getattr(text, field) for field in fields)]
-        for row, text in zip(shown, texts, strict=True)
+        [_label(row, text), *(getattr(text, field) for field in fields)] for row, text in zip(shown, texts, strict=True)
     ]
     table = layout(COLUMNS, lines, width)
     heading = [Piece(text, "bold") for text in table.line([column.title for column in COLUMNS])]
