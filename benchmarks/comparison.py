@@ -59,7 +59,9 @@ class Row:
     def run(self, folder: Path, turns: int) -> Iterator[Line]:
         """Measure so many turns, then give a line a goal."""
         with self.prepare(folder) as measures:
-            figures = [_turn(measures) for _ in range(turns)]
+            # each turn begins with another side: what a heavy peer leaves behind must not always fall on the same one
+            starts = [turn % len(measures) for turn in range(turns)]
+            figures = [_turn([*measures[start:], *measures[:start]]) for start in starts]
         for goal in self.goals:
             yield self._line(goal, figures)
 

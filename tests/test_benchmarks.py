@@ -94,7 +94,7 @@ def test_sides_are_measured_in_turns(tmp_path: Path) -> None:
         return note
 
     list(Row("row", (), lambda folder: nullcontext([measure("a"), measure("b")])).run(tmp_path, turns=2))
-    assert order == ["a", "b", "a", "b"]
+    assert order == ["a", "b", "b", "a"]
 
 
 @pytest.mark.parametrize(

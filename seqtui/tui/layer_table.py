@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import ClassVar
 
@@ -70,6 +71,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self.branches = Branches(view.model)
         self.index = Index(self.branches.all_rows())
         self._layout: Layout | None = None
+        self._sample: list[list[str]] = []
         self._inks: dict[str, Style] = {}
         self.set_reactive(LayerTable.view, view)
 
@@ -106,6 +108,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
     def _rearrange(self) -> None:
         """Lay out again: other rows, other texts or another width."""
         self._layout = None
+        self._sample = []
         self.virtual_size = Size(self.size.width, len(self.branches.rows) + 1)
         self.refresh()
 
@@ -119,18 +122,24 @@ class LayerTable(Movement, ScrollView, can_focus=True):
     # Drawing
 
     def columns(self) -> Layout:
-        """The columns at this width, from a sample of the model's rows."""
+        """The columns at this width, from a sample of the model's rows and what is in sight."""
         if self._layout is None:
             width = self.size.width - 2  # a blank cell on either side
             fitting = columns_for(width, self.view is not None and self.view.model.is_sequential)
+            if not self._sample:
+                first = islice(rows_below(self.branches.root, _is_made), SAMPLE)
+                self._sample = self._sampled([self.branches.root, *first], fitting)
             top = self.scroll_offset.y
-            in_sight = self.branches.rows[top : top + self.size.height]
-            sample = [self.branches.root, *islice(rows_below(self.branches.root, _is_made), SAMPLE), *in_sight]
-            shown = ((row, self._cells(row)) for row in sample)
-            # a problem's sentence takes what room there is, and moves no column when it comes and goes
-            texts = [self._texts(row, row_cells.without_problem(), fitting) for row, row_cells in shown]
-            self._layout = layout(fitting, texts, width)
+            in_sight = self._sampled(self.branches.rows[top : top + self.size.height], fitting)
+            self._layout = layout(fitting, [*self._sample, *in_sight], width)
         return self._layout
+
+    def _sampled(self, rows: Iterable[Row], columns: tuple[Column, ...]) -> list[list[str]]:
+        """The texts of rows as they count for the widths.
+
+        A problem's sentence takes what room there is, and moves no column when it comes and goes.
+        """
+        return [self._texts(row, self._cells(row).without_problem(), columns) for row in rows]
 
     def _cells(self, row: Row) -> Cells:
         assert self.view is not None  # there is a view from the first frame on
