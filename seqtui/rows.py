@@ -6,6 +6,7 @@ passed `safe_text` when it leaves here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Literal, NamedTuple
@@ -168,7 +169,7 @@ def _tensor_cells(tensor: TensorInfo, layer: LayerSpec) -> Cells:
         label=safe_text(tensor.name),
         kind=safe_text(f"{shape_words(tensor.shape)}  {tensor.dtype}"),
         output=safe_text(f"tied to {tied}") if tied else "",
-        params=count_words(element_count(tensor)),
+        params=count_words(math.prod(tensor.shape)),
         macs="",
         memory=bytes_words(tensor.nbytes),
     )
@@ -177,11 +178,3 @@ def _tensor_cells(tensor: TensorInfo, layer: LayerSpec) -> Cells:
 def tensor_path(row: Row, tensor: TensorInfo) -> str:
     """The full name in the model of a row's tensor or, on a layer's row, of one of the layer's."""
     return row.path if row.tensor else f"{row.path}.{tensor.name}".removeprefix(".")
-
-
-def element_count(tensor: TensorInfo) -> int:
-    """How many numbers a tensor holds."""
-    count = 1
-    for size in tensor.shape:
-        count *= size
-    return count

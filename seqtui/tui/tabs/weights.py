@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from seqtui.errors import UsageError
 from seqtui.model.tensors import Shape, TensorInfo
-from seqtui.rows import Row, element_count, tensor_path
+from seqtui.rows import Row, tensor_path
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import fitting_bars, histogram_lines, moments_facts, not_finite, spread_facts
 from seqtui.tui.actions import bindings
@@ -195,7 +195,7 @@ def numbers(
         (_which(row), "$foreground-muted"),
     )
     if stats is None:
-        return Content("\n").join([head, Content(f"  {element_count(tensor):,} values …")])
+        return Content("\n").join([head, Content(f"  {math.prod(tensor.shape):,} values …")])
     lines = [head]
     lines += [Content(f"  {line}") for line in flow(moments_facts(stats), width - 2)]
     bars = fitting_bars(stats, bars, width - 2)
