@@ -52,7 +52,7 @@ def tensor_document(prefix: str, tensor: TensorInfo) -> Document:
     The name is the one in the file, where a file holds it.
     """
     return {
-        "name": tensor.ref.name if tensor.ref else f"{prefix}{tensor.name}",
+        "name": tensor.stored.name if tensor.stored else f"{prefix}{tensor.name}",
         "shape": list(tensor.shape),
         "dtype": tensor.dtype,
         "bytes": tensor.nbytes,

@@ -33,6 +33,10 @@ class UsageError(SeqtuiError):
     exit_code = 2
 
 
+class EditError(UsageError):
+    """An edit that does not parse or cannot apply. Nothing has changed."""
+
+
 class FormatError(SeqtuiError):
     """The file is refused: damaged, not a model, unsafe."""
 

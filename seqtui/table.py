@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from seqtui.rows import SIGNS, Cells, Row
@@ -111,6 +112,7 @@ def cell_width(text: str) -> int:
     return sum(map(_character_width, text))
 
 
+@lru_cache
 def _character_width(character: str) -> int:
     if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
         return 0

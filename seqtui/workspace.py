@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from seqtui.formats import open_model
 from seqtui.formats.opened import OpenedModel
@@ -15,14 +16,13 @@ from seqtui.rows import file_title
 NO_ORDER = "an input shape says nothing here: the file holds tensors, not layers in order"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """A model as opened, and what follows from it for the input it is looked at with: all that a viewer is shown."""
 
     opened: OpenedModel
     model: ModelSpec
     """The opened model, with the input shape that was asked for in this view."""
-    inference: Inference = field(compare=False)
+    inference: Inference
 
     @property
     def title(self) -> str:
@@ -36,7 +36,8 @@ class View:
 
     def where(self, tensor: TensorInfo) -> tuple[TensorSource, str] | None:
         """The open file that a tensor's numbers lie in and its name there; None where no file holds any."""
-        return (self.opened.sources[tensor.ref.source_id], tensor.ref.name) if tensor.ref else None
+        ref = tensor.stored
+        return (self.opened.sources[ref.source_id], ref.name) if ref else None
 
 
 class Workspace:
@@ -52,7 +53,7 @@ class Workspace:
         """
         if not self.view.model.is_sequential:
             opened = self.view.opened
-            self.view = replace(self.view, opened=replace(opened, notes=(*opened.notes, NO_ORDER)))
+            self.view = self.view._replace(opened=opened._replace(notes=(*opened.notes, NO_ORDER)))
             return
         model = replace(self.view.model, inputs=(given,))
         self.view = View(self.view.opened, model, infer_shapes(model, self.view.inference))

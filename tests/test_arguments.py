@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import faults
 import pytest
 from terminal import SAMPLES, Terminal, seqtui
 
-from seqtui.cli import main
+from seqtui.cli import main, only_a_model
 from seqtui.cli.open import path_in
 from seqtui.cli.parser import parse
 from seqtui.errors import UsageError
@@ -52,7 +51,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: in
     ids=" ".join,
 )
 def test_names_may_stand_among_the_options(words: list[str]) -> None:
-    options: argparse.Namespace = parse(words)
+    options = parse(words)
     assert (options.model, options.names) == ("M", ["a", "b"])
     assert (options.json, options.values, options.histogram) == (True, True, False)
 
@@ -70,6 +69,21 @@ def test_names_may_stand_among_the_options(words: list[str]) -> None:
 def test_words_that_mean_nothing_are_refused(words: list[str], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         parse(words)
+
+
+@pytest.mark.parametrize("words", [["open", "M"], ["M.safetensors"], ["."], ["open", "summary"], ["open", ""]], ids=str)
+def test_a_model_alone_is_understood_without_the_parser_as_with_it(words: list[str]) -> None:
+    options = only_a_model(words)
+    assert options == parse(words)
+    assert options.model == words[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["M"], ["summary"], ["open"], ["open", "-h"], ["--x.y"], ["open", "M", "--no-mouse"], ["weights", "M"]],
+)
+def test_everything_else_is_left_to_the_parser(words: list[str]) -> None:
+    assert only_a_model(words) is None
 
 
 # Numbers of tensors

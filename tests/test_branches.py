@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import pytest
 
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.tensors import TensorInfo
-from seqtui.tui.branches import AT_ONCE, Branches
+from seqtui.tui.branches import AT_ONCE, EASY, Branches
 from seqtui.tui.search import Index, Place
 
 
@@ -72,6 +73,44 @@ def test_everything_at_once() -> None:
     ]  # fmt: skip
     branches.set_all(is_open=False)
     assert paths(branches) == ["", "scale", "a", "b", "d"]
+
+
+def test_after_everything_every_branch_closes_and_opens_whole() -> None:
+    branches = Branches(MODEL)
+    branches.close(3)
+    branches.set_all(is_open=True)
+    whole = paths(branches)
+    for index in range(len(whole)):
+        branches.close(index)
+        assert (len(branches.rows) < len(whole)) == branches.rows[index].can_open
+        branches.open(index)
+        assert paths(branches) == whole
+
+
+@pytest.mark.parametrize("closed", [[], [3], [5, 2], [0]])
+def test_another_state_is_opened_alike(closed: list[int]) -> None:
+    branches, other = Branches(MODEL), Branches(MODEL)
+    other.set_all(is_open=True)
+    for index in closed:
+        other.close(index)
+    branches.open_like(other)
+    assert paths(branches) == paths(other)
+    branches.open(0)
+    assert branches.is_open(branches.root)
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_many_rows_are_no_work_for_the_garbage_collector(is_enabled: bool) -> None:
+    many = ModelSpec(block("", *(leaf(str(index)) for index in range(EASY))))
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        frozen, branches = gc.get_freeze_count(), Branches(many)
+        branches.set_all(is_open=True)
+        assert gc.get_freeze_count() - frozen > len(branches.rows) == 1 + 2 * EASY
+        assert gc.isenabled() == is_enabled
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("path", ["b.c.a.weight", "d.weight", "scale", "b.c", ""])

@@ -77,6 +77,22 @@ def test_first_frame_loads_neither_numpy_nor_torch() -> None:
     assert not loaded & {"numpy", "torch", "torchinfo", "safetensors", "IPython"}
 
 
+def test_screens_come_without_openssl_and_leave_it_to_be_had() -> None:
+    code = """
+import sys
+from seqtui.cli.open import spare_tls
+spare_tls()
+import asyncio, seqtui.tui.app
+print(*sys.modules, file=sys.stderr)
+import ssl
+ssl.create_default_context()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {"asyncio", "textual"} <= set(done.stderr.split())
+    assert not {"ssl", "_ssl"} & set(done.stderr.split())
+
+
 def test_table_on_a_terminal_adds_rich(tmp_path: Path) -> None:
     file = tmp_path / "modules"
     command = ["sh", "-c", 'exec "$@" 2> "$0"', str(file), sys.executable, "-c", COMMAND, "summary", LENET]

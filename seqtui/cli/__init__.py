@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import SimpleNamespace
 
 from seqtui.errors import FileError, SeqtuiError
 
@@ -39,14 +40,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    from seqtui.cli.parser import parse
+    options = only_a_model(argv)
+    if options is None:
+        from seqtui.cli.parser import parse
 
-    try:
-        options = parse(argv)
-    except SystemExit as leaving:  # argparse, after --help and --version
-        return leaving.code if isinstance(leaving.code, int) else 0
+        try:
+            options = parse(argv)
+        except SystemExit as leaving:  # argparse, after --help and --version
+            return leaving.code if isinstance(leaving.code, int) else 0
     code: int = import_module(f"seqtui.cli.{options.verb}").run(options)
     return code
+
+
+def only_a_model(argv: Sequence[str]) -> SimpleNamespace | None:
+    """The options of `seqtui open MODEL` and `seqtui MODEL.SUFFIX`, None of any other command.
+
+    Nobody who types no more than that need wait for argparse, 4 ms. A word without a dot may be a verb.
+    """
+    match argv:
+        case ["open", model] if not model.startswith("-"):
+            pass
+        case [model] if "." in model and not model.startswith("-"):
+            pass
+        case _:
+            return None
+    return SimpleNamespace(verb="open", model=model, input=None, select="", theme="", no_mouse=False)
 
 
 def _open_streams() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from types import SimpleNamespace
 
 from seqtui.cli.output import is_terminal
 from seqtui.errors import UsageError
@@ -14,7 +14,7 @@ from seqtui.rows import has_path
 from seqtui.workspace import View, Workspace
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: SimpleNamespace) -> int:
     """Take the screen once the file is known to be good; give the exit code that the app leaves with."""
     if not is_terminal() or not sys.stdin.isatty() or not sys.stderr.isatty():  # Textual draws on stderr
         return _as_text(options)
@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     if getattr(options, "no_color", False):
         os.environ["NO_COLOR"] = "1"  # Textual reads it when it starts
 
+    spare_tls()
     from seqtui.tui.app import SeqtuiApp
 
     app = SeqtuiApp(workspace, select=select, theme=options.theme)
@@ -33,6 +34,18 @@ def run(options: argparse.Namespace) -> int:
     if app.failure is not None:
         raise app.failure
     return code if code is not None else app.return_code or 0
+
+
+def spare_tls() -> None:
+    """Import asyncio as it is where Python has no OpenSSL: 5 ms and 4 MB for connections that nothing here makes.
+
+    Whoever needs `ssl` itself imports it as ever.
+    """
+    if "asyncio" not in sys.modules and "ssl" not in sys.modules:
+        sys.modules["ssl"] = None  # type: ignore[assignment]  # what says to `import` that there is no such module
+        import asyncio  # noqa: F401 - imported to be there
+
+        del sys.modules["ssl"]
 
 
 def path_in(view: View, name: str) -> str:
@@ -47,10 +60,10 @@ def path_in(view: View, name: str) -> str:
     return found
 
 
-def _as_text(options: argparse.Namespace) -> int:
+def _as_text(options: SimpleNamespace) -> int:
     """What `summary` prints, and one line of advice; 0, since nothing was asked about shapes that fit."""
     from seqtui.cli import summary
 
-    summary.run(argparse.Namespace(**{**vars(options), "depth": None, "json": False}))
+    summary.run(SimpleNamespace(**{**vars(options), "depth": None, "json": False}))
     sys.stderr.write("seqtui: no screen to open here; run it in a terminal, or use seqtui summary\n")
     return 0

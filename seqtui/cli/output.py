@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-from seqtui.summary_text import Piece, encodable, plain_text
+if TYPE_CHECKING:
+    from seqtui.summary_text import Piece
 
 
 def is_terminal() -> bool:
@@ -24,8 +26,10 @@ def width() -> int | None:
     return max(shutil.get_terminal_size().columns, 1)
 
 
-def write_lines(lines: Sequence[Sequence[Piece]], options: argparse.Namespace) -> None:
+def write_lines(lines: Sequence[Sequence[Piece]], options: SimpleNamespace) -> None:
     """Write lines, in colour where a terminal takes it, in ASCII where that is asked for or all that stdout takes."""
+    from seqtui.summary_text import encodable, plain_text
+
     lines = encodable(lines, sys.stdout.encoding, getattr(options, "plain", False))
     if is_terminal() and not getattr(options, "no_color", False):
         _write_coloured(lines)

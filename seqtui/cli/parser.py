@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
 from typing import Never
 
 from seqtui import __version__
@@ -18,19 +19,20 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"{self.prog} --help shows what can be typed.")
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse(argv: Sequence[str]) -> SimpleNamespace:
     """The options of one command; `verb` names the module beside this one that runs it. Raises UsageError."""
     arguments = list(argv)
     words = [word for word in arguments if not word.startswith("-") or word == "-"]
     is_asking = any(word in ("-h", "--help", "--version") for word in arguments)
-    parser = _parser()
+    verb = words[0] if words and words[0] in VERBS else "open"
+    parser = _parser(VERBS if is_asking else (verb,))
     if not words and not is_asking:
         parser.error("no model named")
-    if words and words[0] not in VERBS:
+    if words and words[0] != verb:
         if _is_mistyped(arguments):
             parser.error(f"{arguments[0]} is neither a verb nor a file")
-        arguments.insert(0, "open")
-    options, rest = parser.parse_known_args(arguments)
+        arguments.insert(0, verb)
+    options, rest = parser.parse_known_args(arguments, SimpleNamespace())
     if rest and (options.verb != "weights" or any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:  # argparse takes the names in one row only, and there was an option between them
@@ -48,28 +50,27 @@ def _is_mistyped(arguments: Sequence[str]) -> bool:
     )
 
 
-def _common() -> Parser:
+def _add_common(parser: argparse.ArgumentParser) -> None:
     """Options that may stand before or after the verb."""
-    common = Parser(add_help=False)
-    common.add_argument("--plain", action="store_true", default=argparse.SUPPRESS, help="ASCII only")
-    common.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help="no colours")
-    return common
+    parser.add_argument("--plain", action="store_true", default=argparse.SUPPRESS, help="ASCII only")
+    parser.add_argument("--no-color", action="store_true", default=argparse.SUPPRESS, help="no colours")
 
 
-def _parser() -> Parser:
+def _parser(names: Iterable[str]) -> Parser:
+    """A parser of some verbs. Each costs a millisecond, and only who asks for help is to read of all."""
     parser = Parser(
         prog="seqtui",
         description="A terminal workbench for PyTorch models.",
         epilog="seqtui MODEL is short for seqtui open MODEL.",
-        parents=[_common()],
         allow_abbrev=False,
     )
+    _add_common(parser)
     parser.add_argument("--version", action="version", version=f"seqtui {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for name, (add, words, example) in VERBS.items():
-        verb = verbs.add_parser(
-            name, help=words, description=words, epilog=f"example: {example}", parents=[_common()], allow_abbrev=False
-        )
+    for name in names:
+        add, words, example = VERBS[name]
+        verb = verbs.add_parser(name, help=words, description=words, epilog=f"example: {example}", allow_abbrev=False)
+        _add_common(verb)
         verb.add_argument("model", metavar="MODEL", help="a .safetensors file, or a directory that holds one")
         add(verb)
         verb.set_defaults(verb=name)

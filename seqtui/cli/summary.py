@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from types import SimpleNamespace
 
 from seqtui.cli.output import width, write_json, write_lines
 from seqtui.documents import summary_document
@@ -13,7 +13,7 @@ from seqtui.summary_text import Piece, summary_lines
 from seqtui.workspace import Workspace
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: SimpleNamespace) -> int:
     """Print the table or the document; 1 where a layer's shapes do not fit."""
     workspace = Workspace(open_model(options.model))
     if options.input:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from seqtui.cli.output import width, write_json, write_lines
@@ -70,7 +70,7 @@ class Wanted:
         return self.tensor.nbytes * math.prod(self.shape) // count if count else 0
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: SimpleNamespace) -> int:
     """Print the listing, the numbers or the document."""
     opened = open_model(options.model)
     try:
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(opened: OpenedModel, options: argparse.Namespace) -> None:
+def _print(opened: OpenedModel, options: SimpleNamespace) -> None:
     has_numbers = options.histogram or options.values
     wanted = list(_wanted(opened, options.names, has_numbers))
     if options.json:
@@ -99,7 +99,7 @@ def _print(opened: OpenedModel, options: argparse.Namespace) -> None:
 
 def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterator[Wanted]:
     """What the names and globs mean, in order; without any, every tensor. Raises UsageError for a name of none."""
-    refs = [tensor.ref for layer in (opened.model.root, *_layers(opened)) for tensor in layer.tensors]
+    refs = [tensor.stored for layer in (opened.model.root, *_layers(opened)) for tensor in layer.tensors]
     everywhere = {ref.name: opened.sources[ref.source_id] for ref in refs if ref}
     if not names:
         for name, source in everywhere.items():

@@ -118,7 +118,7 @@ def _by_first_part(found: Tensors) -> tuple[dict[str, TensorInfo], dict[str, dic
     below: dict[str, dict[str, TensorInfo]] = defaultdict(dict)
     for name, info in found.items():
         first, dot, rest = name.partition(".")
-        depth = info.ref.name.count(".") if info.ref else 0
+        depth = info.stored.name.count(".") if info.stored else 0
         if dot and depth <= MAX_DEPTH and "" not in name.split("."):
             below[first][rest] = info._replace(name=rest)
         else:

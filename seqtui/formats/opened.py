@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.spec import ModelSpec
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedModel:
+class OpenedModel(NamedTuple):
     """A model, and the open files that its tensors lie in."""
 
     model: ModelSpec

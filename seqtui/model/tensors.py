@@ -81,6 +81,18 @@ class TensorRef(NamedTuple):
     """The full name inside that source: `features.conv1.weight`."""
 
 
+class NewTensor(NamedTuple):
+    """Numbers that are made when the model is saved, as torch would make them; type and shape stand beside it."""
+
+    seed: int
+    init: str | None = None
+    """How, in a word of `torch.nn.init`; None for what torch's constructor does to this tensor of this layer."""
+    keep: TensorRef | None = None
+    """The tensor whose leading block is kept, its numbers converted where the type is another."""
+    kept: Shape = ()
+    """How many elements of each dimension are kept."""
+
+
 class TensorInfo(NamedTuple):
     """A tensor as a header describes it."""
 
@@ -90,8 +102,13 @@ class TensorInfo(NamedTuple):
     """safetensors' word, `F32`; one that `DTYPES` does not know is shown and not read."""
     shape: Shape
     nbytes: int
-    ref: TensorRef | None = None
-    """Where its numbers lie; None in a source's own listing and for a parameter that no file holds yet."""
+    ref: TensorRef | NewTensor | None = None
+    """Where its numbers lie, or how they will be made; None in a source's own listing and where nothing is known."""
+
+    @property
+    def stored(self) -> TensorRef | None:
+        """Where its numbers lie; None where no file holds any."""
+        return self.ref if isinstance(self.ref, TensorRef) else None
 
 
 FLOATING = frozenset(row.name for row in DTYPES.values() if row.family in ("float", "complex"))

@@ -5,7 +5,9 @@ A branch once opened is kept when it closes, so that at a million rows opening a
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from seqtui.model.spec import Deferred, ModelSpec
@@ -51,7 +53,7 @@ class Branches:
         if not row.can_open or self.is_open(row):
             return
         if row.path not in self._closed:
-            made = list(rows_below(row, self._opens_at_first))
+            made = _made(rows_below(row, self._opens_at_first))
             self._closed[row.path] = _Closed(made, 0, len(made), _depths(made))
         below, first, end, depths = self._closed.pop(row.path)
         self.open_paths.add(row.path)
@@ -92,12 +94,10 @@ class Branches:
 
     def set_all(self, is_open: bool) -> None:
         """Open every branch, down to the tensors, or close all but the model itself."""
-        self._closed.clear()
         self.open_paths = {""}
+        self._show(self.all_rows() if is_open else rows_below(self.root, self.is_open))
         if is_open:
-            self.open_paths.update(row.path for row in self.all_rows() if row.can_open)
-        self.rows = [self.root, *rows_below(self.root, self.is_open)]
-        self._depths = bytearray(_depths(self.rows))
+            self.open_paths.update(row.path for row in self.rows if row.can_open)
 
     def reveal(self, path: str, is_tensor: bool | None = None) -> int | None:
         """Open whatever hides a layer or tensor, and say where it stands; None where there is no such path.
@@ -117,14 +117,18 @@ class Branches:
 
     def open_like(self, other: Branches) -> None:
         """Open what is open in another state of the same model."""
-        self._closed.clear()
         self.open_paths = set(other.open_paths)
-        self.rows = [self.root, *(rows_below(self.root, self.is_open) if self.is_open(self.root) else ())]
-        self._depths = bytearray(_depths(self.rows))
+        self._show(rows_below(self.root, self.is_open) if self.is_open(self.root) else iter(()))
 
     def all_rows(self) -> Iterator[Row]:
         """Every layer and tensor in order, hidden ones too; not the model."""
         return rows_below(self.root, lambda _: True)
+
+    def _show(self, rows: Iterator[Row]) -> None:
+        """These and the model itself; what was closed before is forgotten."""
+        self._closed.clear()
+        self.rows = _made(chain([self.root], rows))
+        self._depths = bytearray(_depths(self.rows))
 
     def _is_there(self, row: Row, path: str, is_tensor: bool | None) -> bool:
         return row.path == path and is_tensor in (None, row.tensor is not None)
@@ -163,6 +167,23 @@ def _levels_within(root: Row) -> int:
             return depth
         depth += 1
     return depth
+
+
+def _made(rows: Iterator[Row]) -> list[Row]:
+    """The rows in a list, made while the garbage collector rests, and kept from its searches where there are many.
+
+    A search of a million rows takes half a second, and finds nothing: rows hold each other in no circle.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        made = list(rows)
+        if len(made) > EASY:
+            gc.freeze()
+        return made
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _depths(rows: list[Row]) -> bytes:

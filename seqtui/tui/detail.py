@@ -10,10 +10,11 @@ from textual import work
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
-from textual.widgets import Static
+from textual.widget import Widget
 from textual.worker import get_current_worker
 
 from seqtui.errors import SeqtuiError
@@ -39,6 +40,8 @@ AT_A_GLANCE = 8
 class DetailTitle(Line):
     """What is under the cursor, and the tabs."""
 
+    DEFAULT_CSS = "DetailTitle { margin-bottom: 1; }"
+
     row: reactive[Row | None] = reactive(None)
     title: reactive[str] = reactive("")
     tab: reactive[int] = reactive(1)
@@ -54,9 +57,33 @@ class DetailTitle(Line):
         return self.spread(name, Content(" ").join(tabs))
 
 
+class DetailText(Widget):
+    """The text of tab 1. It fills the tab however short it is, so that another text needs no layout of the screen."""
+
+    DEFAULT_CSS = "DetailText { width: 1fr; height: auto; min-height: 100%; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = Content("")
+
+    def render(self) -> Content:
+        return self._text
+
+    def write(self, text: Content) -> None:
+        """Show another text, drawing the lines that either stands on; with a layout where one reaches out of sight."""
+        texts, width = (self._text, text), self.size.width
+        self._text = text
+        lines = max(each.get_height({}, width) for each in texts) if width else 0
+        if 0 < lines <= self.container_size.height:
+            self.refresh(Region(0, 0, width, lines))
+        else:
+            self.refresh(layout=True)
+
+
 class LayerTab(Movement, VerticalScroll, can_focus=True):
     """Scrolls the text of tab 1."""
 
+    DEFAULT_CSS = "LayerTab { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement")]
 
     def move_rows(self, rows: int) -> None:
@@ -100,7 +127,7 @@ class Detail(Vertical):
     async def fill(self) -> None:
         """Make what the first tab needs, when it is first in sight: a narrow screen opens without it."""
         if not self.children:
-            await self.mount(DetailTitle(), LayerTab(Static(markup=False)))
+            await self.mount(DetailTitle(), LayerTab(DetailText()))
             self._is_filled = True
             self._write()
 
@@ -156,7 +183,7 @@ class Detail(Vertical):
             from seqtui.tui.tabs.layer import detail
 
             text = detail(self.view, self.row, self.statistics, max(self.size.width - 3, 1))
-            self.query_one(LayerTab).query_one(Static).update(text)
+            self.query_one(DetailText).write(text)
             return
         weights = self.weights_tab()
         weights.look_at(self.view, self.row)

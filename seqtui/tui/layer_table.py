@@ -73,6 +73,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self._layout: Layout | None = None
         self._sample: list[list[str]] = []
         self._inks: dict[str, Style] = {}
+        self._base = Style()
         self.set_reactive(LayerTable.view, view)
 
     @property
@@ -107,10 +108,8 @@ class LayerTable(Movement, ScrollView, can_focus=True):
 
     def _rearrange(self) -> None:
         """Lay out again: other rows, other texts or another width."""
-        self._layout = None
         self._sample = []
-        self.virtual_size = Size(self.size.width, len(self.branches.rows) + 1)
-        self.refresh()
+        self._folded()
 
     def _scroll_to_cursor(self) -> None:
         height = self.size.height - 1  # the header stands still
@@ -143,7 +142,8 @@ class LayerTable(Movement, ScrollView, can_focus=True):
 
     def _cells(self, row: Row) -> Cells:
         assert self.view is not None  # there is a view from the first frame on
-        return cells(row, self.view.inference, self.view.title)
+        title = "" if row.depth else self.view.title  # taken from a path: dear, and the model's own row alone shows it
+        return cells(row, self.view.inference, title)
 
     def _texts(self, row: Row, shown: Cells, columns: tuple[Column, ...]) -> list[str]:
         label = tree_label(row, shown, self.branches.is_open(row))
@@ -160,8 +160,12 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self._inks[part] = Style(color=style.color, bold=style.bold, underline=style.underline)
         return self._inks[part]
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base = self.rich_style  # looked up through all ancestors: once for all lines
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, base = self.size.width, self._base
         index = self.scroll_offset.y + y - 1
         if y == 0:
             titles = self.columns().line([column.title for column in self.columns().columns])
@@ -254,8 +258,11 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self.cursor = index
 
     def _folded(self) -> None:
-        self._layout = None  # names further in need more room
-        self.virtual_size = Size(self.size.width, len(self.branches.rows) + 1)
+        """Draw again: other rows, whose names need more room further in."""
+        self._layout = None
+        size = Size(self.size.width, len(self.branches.rows) + 1)
+        self.set_reactive(LayerTable.virtual_size, size)  # an assignment would lay out the whole screen
+        self._scroll_update(size)
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -59,6 +58,7 @@ class ModelScreen(Screen[None]):
         self.workspace = workspace
         self.select = select
         self._search_from = Place("", is_tensor=False)
+        self._is_shown = False
         self.set_reactive(ModelScreen.view, workspace.view)
 
     def compose(self) -> ComposeResult:
@@ -68,6 +68,11 @@ class ModelScreen(Screen[None]):
             yield Detail().data_bind(ModelScreen.view, ModelScreen.row)
         yield TotalsLine().data_bind(ModelScreen.view, ModelScreen.row)
         yield KeyLine()
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """At first all widgets are styled already, by their mounting; Textual would style them again."""
+        event.refresh_styles = event.refresh_styles and self._is_shown
+        self._is_shown = True
 
     def on_mount(self) -> None:
         self.row = self.table.row
@@ -315,6 +320,8 @@ class ModelScreen(Screen[None]):
             self.warn("The model itself has no name; move to a layer or a tensor.")
 
     def action_copy_command(self) -> None:
+        import shlex
+
         opened, path = self.workspace.view.opened, self.table.row.path
         command = ["seqtui", "open", opened.path]
         if self.workspace.view.model.inputs != opened.model.inputs:

@@ -21,6 +21,14 @@ from seqtui.tui.actions import ACTIONS, PANES, Action, Pane, key_sign
 class Ask(ModalScreen[str | None]):
     """One line of text, checked as it is typed; None when it is cancelled."""
 
+    DEFAULT_CSS = """
+    Ask { align: left bottom; }
+    #ask { height: 2; background: $surface; }
+    #ask-remark { color: $foreground-muted; padding: 0 1; height: 1; }
+    #ask Horizontal { height: 1; padding: 0 1; }
+    #ask-question { width: auto; color: $text-primary; }
+    #ask Input { width: 1fr; background: $surface; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
     def __init__(self, question: str, answer: str, check: Callable[[str], object]) -> None:
@@ -61,6 +69,12 @@ class Ask(ModalScreen[str | None]):
 class SearchLine(Horizontal):
     """What is searched for, at the bottom, while the table follows every letter."""
 
+    DEFAULT_CSS = """
+    SearchLine { dock: bottom; height: 1; background: $surface; padding: 0 1; }
+    SearchLine > Static { width: 1; color: $text-primary; }
+    SearchLine.-nothing > Input { color: $text-error; }
+    SearchLine > Input { width: 1fr; background: $surface; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "end(False)", show=False)]
 
     class Changed(Message):
@@ -99,6 +113,19 @@ class SearchLine(Horizontal):
 class Help(ModalScreen[None]):
     """The keys that hold where the focus is; letters typed filter them."""
 
+    DEFAULT_CSS = """
+    Help { align: center middle; }
+    #help {
+        width: 72;
+        max-width: 100%;
+        height: 90%;
+        background: $surface;
+        border: round $surface-lighten-3;
+        padding: 0 1;
+    }
+    #help Input { background: $surface; margin-bottom: 1; }
+    #help-foot { color: $foreground-muted; height: 1; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", show=False),
         Binding("down", "scroll(1)", show=False),

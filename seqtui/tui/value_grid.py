@@ -32,6 +32,12 @@ CELL = 10
 class ValueGrid(Movement, Widget, can_focus=True):
     """A cursor over the last two dimensions of a tensor; the others are a stack of slices."""
 
+    DEFAULT_CSS = """
+    ValueGrid { height: 1fr; min-height: 3; }
+    ValueGrid > .value-grid--header { color: $foreground-muted; }
+    ValueGrid > .value-grid--cursor { background: $surface-lighten-2; }
+    ValueGrid:focus > .value-grid--cursor { background: $primary-muted; color: $foreground; text-style: bold; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement")]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"value-grid--header", "value-grid--cursor"}
 

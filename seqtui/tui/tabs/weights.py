@@ -35,6 +35,11 @@ BARS = (32, 64, 16)
 class WeightsTab(Vertical):
     """The tensor under the cursor; of a layer the first of its tensors."""
 
+    DEFAULT_CSS = """
+    WeightsTab { height: 1fr; padding: 0; }
+    #weights-numbers { height: auto; max-height: 55%; padding: 0 1; margin-bottom: 1; }
+    #weights-position { height: 1; padding: 0 1; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("weights")]
 
     statistics: reactive[Statistics | None] = reactive(None, repaint=False)
