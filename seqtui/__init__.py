@@ -60,15 +60,15 @@ def summary(
     """Print the layer table of an `nn.Sequential`, or of a file: kinds, output shapes, parameters, multiply-adds.
 
     `input_shape` is what the network is fed, its batch included, of `input_dtype` (float32 when None); without it a
-    file's own is taken. The network is not run and not changed. Raises UsageError for a module that is no Sequential,
-    EngineError for one that holds a class of its own.
+    file's own is taken. The network is not run and not changed. Inside it, a module with a forward of its own is shown
+    with its parameters, and no shape is known behind it. Raises UsageError for a network that is no Sequential.
     """
     import os
     import sys
     from dataclasses import replace
 
     from seqtui.engine.build import input_spec
-    from seqtui.engine.modules import spec_of
+    from seqtui.engine.modules import described
     from seqtui.errors import SeqtuiError
     from seqtui.model.infer import infer_shapes
     from seqtui.rows import file_title
@@ -80,7 +80,7 @@ def summary(
         model = replace(model, inputs=inputs or model.inputs)
     else:
         try:
-            model, title = spec_of(net, inputs), type(net).__name__
+            model, title = described(net, inputs), type(net).__name__
         except SeqtuiError as error:
             error.hint = "torchinfo.summary(net, input_size=...) draws a table of any module."
             raise

@@ -122,6 +122,8 @@ def kind_cell(layer: LayerSpec) -> str:
     if layer.kind is None:
         return plural(len(layer.tensors), "tensor") if layer.tensors else "not in the file"
     text = f"{layer.kind} {argument_words(layer)}".rstrip()
+    if layer.origin == "declared" and layer.uncarried:
+        text = f"{text}, {', '.join(layer.uncarried)}"
     return safe_text(text if layer.enabled else f"{text}  off")
 
 
@@ -158,7 +160,7 @@ def _output_cell(row: Row, info: LayerInfo) -> str:
     if info.problem:
         return safe_text(info.problem.brief)
     if info.output_shape is None and (row.layer.origin != "declared" or row.layer.kind is None):
-        return NONE
+        return safe_text(info.unknown) or NONE
     return info.unknown or output_words(info.output_shape)
 
 

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import seqtui
+from seqtui.engine.arguments import named_tensors
 from seqtui.engine.build import build
-from seqtui.engine.modules import named_tensors, spec_of
+from seqtui.engine.modules import spec_of
 from seqtui.errors import EngineError, FormatError
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import SPEC_KEY, spec_to_json

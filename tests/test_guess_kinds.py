@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from seqtui.model.guess_kinds import RECOGNISERS, Guess, guess_kind
+from seqtui.model.guess_kinds import guess_kind, recognisers
+from seqtui.model.kinds.recognise import Guess
 from seqtui.model.tensors import DTYPES, Shape
 
 
@@ -114,7 +115,7 @@ def test_packed_or_unknown_numbers_are_no_linear(dtype: str) -> None:
     assert guess("fc", {"weight": (8, 4), "bias": (8,)}, dtype) is None
 
 
-TENSOR_NAMES = sorted({name for row in RECOGNISERS for name in row.required | (row.optional or set())} | {"other"})
+TENSOR_NAMES = sorted({name for row in recognisers() for name in row.required | (row.optional or set())} | {"other"})
 SIZES = st.lists(st.sampled_from([0, 1, 2, 3, 4, 6, 8, 64]), max_size=6).map(tuple)
 ROWS = st.dictionaries(st.sampled_from(TENSOR_NAMES), st.tuples(st.sampled_from([*DTYPES, "X9"]), SIZES))
 LAYER_NAMES = st.sampled_from(["x", "norm", "prelu", "emb", "up", "dw", "gn", "conv"])

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seqtui.engine.modules import spec_of
 from seqtui.model.infer import Inference, infer_shapes
+from seqtui.model.kinds import KINDS
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
 from seqtui.model.tensors import TensorInfo
 
@@ -196,11 +197,82 @@ def test_a_norm_with_neither_scale_nor_statistics_needs_no_number_of_features() 
     assert result.problems == {}
 
 
-def test_a_kind_without_a_rule_is_unknown_and_no_problem() -> None:
-    result = inferred(nn.Sequential(nn.Linear(4, 4), nn.GLU(), nn.ReLU()), 1, 4)
+def test_a_kind_without_a_rule_is_unknown_and_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.GLU(), nn.ReLU())
+    spec = spec_of(net, (InputSpec("input", (1, 4)),))
+    monkeypatch.delitem(KINDS, "GLU")
+    result = infer_shapes(spec)
     assert result.infos["1"].unknown == "no rule yet for GLU"
     assert result.infos["1"].problem is None
     assert result.infos["2"].output_shape is None
+
+
+def test_a_kind_of_several_inputs_says_why_it_does_not_fit() -> None:
+    net = nn.Sequential(OrderedDict(fc=nn.Linear(4, 4), loss=nn.CrossEntropyLoss(), act=nn.ReLU()))
+    result = inferred(net, 1, 4)
+    problem = result.infos["loss"].problem
+    assert problem is not None
+    assert problem.message == "loss takes 2 tensors (input, target), one arrives from fc"
+    assert problem.brief == "takes 2 tensors (input, target), one arrives"
+    assert list(result.problems) == ["loss"]
+    assert result.infos["act"].output_shape is None
+
+
+def test_a_kind_of_several_inputs_is_counted_and_its_wrong_arguments_come_first() -> None:
+    assert inferred(nn.Sequential(nn.Bilinear(2, 3, 4)), 1, 2).total.num_params == 4 * 2 * 3 + 4
+    args: dict[str, Value] = {"in1_features": 2, "in2_features": -1, "out_features": 4}
+    problem = of_layers(LayerSpec("pair", "Bilinear", args)).problems["pair"]
+    assert problem.message == "pair needs in2_features of at least 0, not -1"
+
+
+def test_a_kind_of_several_inputs_that_is_off_passes_its_input_through() -> None:
+    assert of_layers(LayerSpec("loss", "MSELoss", enabled=False)).total.output_shape == (1, 4)
+
+
+@pytest.mark.parametrize(("weights", "arriving"), [("float16", "float32"), ("float32", "bfloat16")])
+def test_weights_of_another_type_than_what_arrives_are_a_problem(weights: str, arriving: str) -> None:
+    net = nn.Sequential(OrderedDict(act=nn.ReLU(), fc=nn.Linear(4, 3, dtype=getattr(torch, weights))))
+    problem = inferred(net, 1, 4, dtype=arriving).problems["fc"]
+    assert problem.message == f"fc has {weights} weights, {arriving} arrives from act"
+    with pytest.raises(RuntimeError, match="dtype"):
+        net(torch.zeros(1, 4, dtype=getattr(torch, arriving)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_types_and_bytes_of_a_network_of_another_type_are_torch_s(dtype: torch.dtype) -> None:
+    net = nn.Sequential(nn.Embedding(9, 4), nn.LayerNorm(4), nn.Linear(4, 3), nn.ReLU()).to(dtype)
+    y = net(torch.zeros(2, 5, dtype=torch.int64))
+    infos = inferred(net, 2, 5, dtype="int64").infos
+    assert infos["3"].output_dtype == str(y.dtype).removeprefix("torch.")
+    assert infos["3"].activation_bytes == y.nbytes
+
+
+def test_half_goes_into_a_norm_of_float32_as_in_torch() -> None:
+    net = nn.Sequential(nn.Linear(4, 4, dtype=torch.float16), nn.LayerNorm(4), nn.Linear(4, 4))
+    infos = inferred(net, 1, 4, dtype="float16").infos
+    assert infos["1"].output_dtype == str(net[:2](torch.zeros(1, 4, dtype=torch.float16)).dtype).removeprefix("torch.")
+    assert infos["2"].problem is not None
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "words"),
+    [("F16", "F32", "weights of float16 and float32"), ("F6_E2M3", "F6_E2M3", "weights of F6_E2M3")],
+)
+def test_weights_of_which_torch_s_verdict_is_not_known_leave_the_output_unknown(
+    weight: str, bias: str, words: str
+) -> None:
+    tensors = (TensorInfo("weight", weight, (3, 4), 24), TensorInfo("bias", bias, (3,), 12))
+    layer = LayerSpec("fc", "Linear", {"in_features": 4, "out_features": 3}, tensors)
+    info = of_layers(layer).infos["fc"]
+    assert (info.unknown, info.problem, info.output_shape, info.num_params) == (words, None, None, 15)
+
+
+def test_a_type_that_a_spec_claims_is_not_believed() -> None:
+    args: dict[str, Value] = {"num_embeddings": 3, "embedding_dim": 2, "dtype": "no type"}
+    model = ModelSpec(
+        LayerSpec("", "Sequential", layers=(LayerSpec("table", "Embedding", args),)), (InputSpec("x", (2,), "int64"),)
+    )
+    assert infer_shapes(model).total.output_dtype == "float32"
 
 
 @pytest.mark.parametrize(

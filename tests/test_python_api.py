@@ -8,6 +8,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -255,8 +256,29 @@ def test_summary_leaves_the_network_as_it_was(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("module", [nn.Linear(2, 2), nn.Sequential(nn.ModuleList())])
-def test_summary_of_another_module_says_what_can_draw_it(module: nn.Sequential) -> None:
+class Doubling(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+@pytest.mark.filterwarnings("ignore:Lazy")
+def test_summary_shows_what_it_cannot_follow_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    parametrized = nn.utils.parametrizations.weight_norm(nn.Linear(4, 2))
+    seqtui.summary(nn.Sequential(parametrized, Doubling(), nn.LazyLinear(3), nn.ReLU()), input_shape=(1, 4))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[2] == "0 Linear 4→2, parametrized weight 1×2 12 8"
+    assert lines[3] == "1 Doubling a forward of its own 6 ·"
+    assert lines[4] == "fc Linear 2→2 unknown 6 ·"
+    assert lines[5] == "2 LazyLinear has seen no input yet · ·"
+    assert lines[6] == "3 ReLU unknown · ·"
+
+
+def test_summary_of_another_module_says_what_can_draw_it() -> None:
+    module = cast(nn.Sequential, nn.Linear(2, 2))  # what people will try all the same
     with pytest.raises(SeqtuiError) as caught:
         seqtui.summary(module)
     assert "torchinfo.summary" in caught.value.hint

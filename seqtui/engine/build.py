@@ -8,30 +8,28 @@ tensors are known to fit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import index
 from typing import TYPE_CHECKING
 
 from seqtui.engine import require_torch
-from seqtui.engine.modules import NO_ARGUMENTS, STATE_DICT_HINT, named_tensors, new_layer, spec_of, tensor_info
+from seqtui.engine.arguments import NO_ARGUMENTS, named_tensors, new_layer
+from seqtui.engine.modules import STATE_DICT_HINT, spec_of, tensor_info
 from seqtui.errors import EngineError, FormatError, SeqtuiError, UsageError
 from seqtui.formats import open_model
 from seqtui.formats.safetensors import TensorData, write_safetensors
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError
-from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
-from seqtui.model.spec_json import SPEC_KEY, SpecError, spec_to_json
+from seqtui.model.spec import InputSpec, LayerSpec, LayerValue, ModelSpec, Value
+from seqtui.model.spec_json import REPEATS, SPEC_KEY, SpecError, spec_to_json
 from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape, TensorInfo, is_possible
 from seqtui.words import bytes_words, shape_words
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-REPEATS = ("num_layers", "num_encoder_layers", "num_decoder_layers")
-"""Arguments by which a constructor repeats itself; each repetition has tensors, so a file cannot ask for more."""
 
 
 def save(
@@ -118,7 +116,7 @@ def _checked(metadata: Mapping[str, str]) -> Mapping[str, str]:
 
 def _chunks(tensor: torch.Tensor) -> Iterator[memoryview]:
     """The bytes of a tensor as a file holds them, wherever and however it lies; on the CPU for this moment only."""
-    yield _bytes_of(tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()).numpy().data
+    yield as_bytes(tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()).numpy().data
 
 
 def _device(name: str | torch.device) -> torch.device:
@@ -193,13 +191,13 @@ class _Builder:
         import torch
 
         dtype = _torch_dtype(name, info)
-        if info.ref is None:
+        if info.stored is None:
             raise FormatError(f"{name} has no numbers in the file")
         if self.device.type == "meta":
             return torch.empty(info.shape, dtype=dtype, device=self.device)
         try:
             tensor = torch.empty(info.shape, dtype=dtype)
-            self.sources[info.ref.source_id].read_into(info.ref.name, 0, _bytes_of(tensor).numpy().data)
+            self.sources[info.stored.source_id].read_into(info.stored.name, 0, as_bytes(tensor).numpy().data)
             return tensor.to(self.device)
         except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what a full CPU gives
             raise EngineError(
@@ -216,7 +214,7 @@ def _empty_layer(path: str, layer: LayerSpec) -> nn.Module:
         bind(kind, layer.args)
     except ArgumentError as error:
         raise FormatError(f"{path} {error}") from None
-    for name, value in layer.args.items():
+    for name, value in _all_arguments(layer.args.items()):
         if name in NO_ARGUMENTS:
             raise FormatError(f"{path} has an argument that a spec cannot give, {name}")
         if name in REPEATS and isinstance(value, int) and value > len(layer.tensors):
@@ -227,6 +225,14 @@ def _empty_layer(path: str, layer: LayerSpec) -> nn.Module:
         raise FormatError(f"{path}: torch refuses these arguments of {kind}: {error}") from error
     _check_shapes(path, layer, {name: tuple(tensor.shape) for name, tensor, _ in named_tensors(module)})
     return module
+
+
+def _all_arguments(args: Iterable[tuple[str, Value]]) -> Iterator[tuple[str, Value]]:
+    """The arguments of a layer and of the layers among them."""
+    for name, value in args:
+        yield name, value
+        if isinstance(value, LayerValue):
+            yield from _all_arguments(value.args)
 
 
 def _check_shapes(path: str, layer: LayerSpec, expected: Mapping[str, Shape]) -> None:
@@ -253,7 +259,7 @@ def _torch_dtype(name: str, info: TensorInfo) -> torch.dtype:
     return dtype
 
 
-def _bytes_of(tensor: torch.Tensor) -> torch.Tensor:
+def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
     """A contiguous tensor's own bytes, as one row of uint8 that shares its memory."""
     import torch
 
@@ -266,4 +272,4 @@ def _is_same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
     if type(one) is not type(other) or one.dtype != other.dtype or one.shape != other.shape:
         return False
-    return one.is_meta or torch.equal(_bytes_of(one), _bytes_of(other))
+    return one.is_meta or torch.equal(as_bytes(one), as_bytes(other))

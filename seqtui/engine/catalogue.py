@@ -28,7 +28,8 @@ PATH = Path(seqtui.model.kinds.__file__).with_name("catalogue.json")
 JSONValue = bool | int | float | str | None | list["JSONValue"]
 ParameterRow = list[JSONValue]
 """[name, annotation] of a required parameter, [name, annotation, default] of any other."""
-Document = dict[str, str | dict[str, dict[str, str | list[ParameterRow]]]]
+LayerRow = dict[str, str | list[ParameterRow] | list[str]]
+Document = dict[str, str | list[str] | dict[str, LayerRow]]
 
 NOT_LAYERS = {
     *("Module", "Container", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"),
@@ -65,15 +66,9 @@ def build_catalogue() -> Document:
     """The whole catalogue as a JSON document, every layer of the installed torch by name. Imports torch."""
     import torch
 
-    layers: dict[str, dict[str, str | list[ParameterRow]]] = {
-        layer.__name__: {
-            "group": layer.__module__.rpartition(".")[2],
-            "description": _description(layer),
-            "parameters": list(_parameters(layer)),
-        }
-        for layer in _layers()
-    }
-    return {"torch": ".".join(torch.__version__.split(".")[:2]), "layers": layers}
+    layers = {layer.__name__: layer_row(layer) for layer in _layers()}
+    taken = sorted(name for name in dir(torch.nn.Sequential()) if not name.startswith("__"))
+    return {"torch": ".".join(torch.__version__.split(".")[:2]), "taken": taken, "layers": layers}
 
 
 def catalogue_text(document: Document) -> str:
@@ -81,7 +76,20 @@ def catalogue_text(document: Document) -> str:
     layers = document["layers"]
     assert isinstance(layers, dict)
     lines = (f"  {json.dumps(kind)}: {json.dumps(row)}" for kind, row in layers.items())
-    return f'{{"torch": {json.dumps(document["torch"])}, "layers": {{\n' + ",\n".join(lines) + "\n}}\n"
+    head = ", ".join(f"{json.dumps(key)}: {json.dumps(document[key])}" for key in ("torch", "taken"))
+    return f'{{{head}, "layers": {{\n' + ",\n".join(lines) + "\n}}\n"
+
+
+def layer_row(layer: type[nn.Module]) -> LayerRow:
+    """What stands in the catalogue of one layer; `inputs` where its forward pass needs more than one tensor."""
+    row: LayerRow = {
+        "group": layer.__module__.rpartition(".")[2],
+        "description": _description(layer),
+        "parameters": list(_parameters(layer)),
+    }
+    _, *inputs = inspect.signature(layer.forward).parameters.values()
+    names = [parameter.name.rstrip("_") for parameter in inputs if parameter.default is parameter.empty]
+    return {**row, "inputs": names} if len(names) > 1 else row
 
 
 def _layers() -> Iterator[type[nn.Module]]:

@@ -1,82 +1,49 @@
 """A live module as values: what a spec says of an `nn.Sequential`, read from the modules themselves.
 
-torch keeps no constructor arguments, so they are read back from the attributes that a constructor leaves behind, and
-no reading is believed: each layer is built anew from what was read and must come out the same. What a spec cannot
-hold is refused with its path, never left out.
+To be saved, all of it must be what a spec can hold, and the first thing that is not is refused with its path. To be
+shown, nothing is refused: a layer whose call tells only a part of it says what is missing, and one whose forward is not
+torch's own is opaque, with its tensors and what stands inside.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from numbers import Integral, Real
-from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, NamedTuple
 
+from seqtui.engine.arguments import (
+    LostArgumentsError,
+    changed_arguments,
+    class_name,
+    given_arguments,
+    is_torch_layer,
+    named_tensors,
+    read_arguments,
+)
 from seqtui.errors import EngineError, UsageError
 from seqtui.model.kinds.catalogue import catalogue
-from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
+from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.spec_json import MAX_DEPTH
 from seqtui.model.tensors import TORCH_DTYPES, TensorInfo
-from seqtui.words import shape_words
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NO_ARGUMENTS = frozenset(
-    ("device", "dtype", "_weight", "_freeze", "_random_samples", "size_average", "reduce", "min_value", "max_value")
-)
-"""Parameters of torch's constructors that no spec holds: where and from what a layer is made, and abandoned names."""
-
-ENCODER_ATTRIBUTES = {
-    "d_model": "self_attn.embed_dim",
-    "nhead": "self_attn.num_heads",
-    "dim_feedforward": "linear1.out_features",
-    "dropout": "dropout.p",
-    "activation": "activation.__name__",
-    "layer_norm_eps": "norm1.eps",
-    "batch_first": "self_attn.batch_first",
-}
-ATTRIBUTES: dict[tuple[str, str], str] = {
-    ("PairwiseDistance", "p"): "norm",
-    **{("TransformerEncoderLayer", name): attribute for name, attribute in ENCODER_ATTRIBUTES.items()},
-    **{("TransformerDecoderLayer", name): attribute for name, attribute in ENCODER_ATTRIBUTES.items()},
-}
-"""(kind, argument) -> where it is kept, for those that are not kept under their own name."""
-
-PRESENCE: dict[tuple[str, str], str] = {
-    ("MultiheadAttention", "bias"): "in_proj_bias",
-    ("MultiheadAttention", "add_bias_kv"): "bias_k",
-    ("TransformerEncoderLayer", "bias"): "linear1.bias",
-    ("TransformerDecoderLayer", "bias"): "linear1.bias",
-}
-"""(kind, flag) -> the parameter that exists only when the flag is on."""
-
-POOLS = [f"{name}{dims}d" for name in ("MaxPool", "AvgPool", "MaxUnpool") for dims in (1, 2, 3)]
-FOLLOWS: dict[tuple[str, str], str] = {
-    **{(pool, "stride"): "kernel_size" for pool in POOLS},
-    ("MultiheadAttention", "kdim"): "embed_dim",
-    ("MultiheadAttention", "vdim"): "embed_dim",
-    ("LayerNorm", "bias"): "elementwise_affine",
-    **{(f"{name}Norm{dims}d", "bias"): "affine" for name in ("Batch", "Instance") for dims in (1, 2, 3)},
-    ("SyncBatchNorm", "bias"): "affine",
-}
-"""(kind, argument) -> the argument whose value it takes when it is left out."""
-
-UNSEEN = frozenset({"training", "_is_full_backward_hook"})
-"""Attributes in which a layer may differ from a new one: its mode, and what hooks on gradients leave behind."""
-
 STATE_DICT_HINT = "The weights of any module can be kept as a plain state dict: safetensors.torch.save_model."
 
+WEIGHT_HOOKS = ("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.prune")
+"""Modules whose hooks only compute a weight anew before it is used."""
 
-class NamedTensor(NamedTuple):
-    """A parameter or a persistent buffer of a live module."""
 
-    name: str
-    tensor: torch.Tensor
-    is_parameter: bool
+class Obstacle(NamedTuple):
+    """Why no constructor call carries all of a module."""
+
+    reason: str
+    """Continues a sentence that begins with its path: "has parametrized weights, which a spec cannot hold"."""
+    brief: str
+    """In a few words for its own row: "parametrized weight"."""
+    hint: str = STATE_DICT_HINT
+    kind: str = ""
+    """The layer of torch.nn that it still computes; empty where its forward is its own."""
 
 
 def spec_of(net: nn.Sequential, inputs: tuple[InputSpec, ...] = ()) -> ModelSpec:
@@ -87,12 +54,15 @@ def spec_of(net: nn.Sequential, inputs: tuple[InputSpec, ...] = ()) -> ModelSpec
     Raises UsageError when `net` is no Sequential, EngineError for what a spec cannot hold: a class of your own, hooks
     that change what a layer gives, parametrizations, lazy layers that have seen no input yet.
     """
-    if not is_sequential(net):
-        raise UsageError(
-            f"{_class_name(net)} is no nn.Sequential, so its forward pass cannot be kept in a spec",
-            hint=STATE_DICT_HINT,
-        )
-    return ModelSpec(_read_layer("", "", net, {}, ()), inputs)
+    return _Reader(is_strict=True).model(net, inputs)
+
+
+def described(net: nn.Sequential, inputs: tuple[InputSpec, ...] = ()) -> ModelSpec:
+    """The same to be looked at, not to be saved: what a spec cannot hold stands in its layer's `uncarried`, in words.
+
+    Raises UsageError when `net` is no Sequential, EngineError where it contains itself or is too deep.
+    """
+    return _Reader(is_strict=False).model(net, inputs)
 
 
 def is_sequential(module: object) -> bool:
@@ -105,247 +75,163 @@ def is_sequential(module: object) -> bool:
     )
 
 
-def named_tensors(module: nn.Module) -> Iterator[NamedTensor]:
-    """Every parameter and persistent buffer by full name, in layer order; a shared one at each of its places."""
-    for path, part in module.named_modules(remove_duplicate=False):
-        prefix = f"{path}." if path else ""
-        for name, parameter in part._parameters.items():
-            if parameter is not None:
-                yield NamedTensor(prefix + name, parameter, is_parameter=True)
-        for name, buffer in part._buffers.items():
-            if buffer is not None and name not in part._non_persistent_buffers_set:
-                yield NamedTensor(prefix + name, buffer, is_parameter=False)
+class _Reader:
+    """One network being read; knows where each tensor was seen first."""
 
+    def __init__(self, is_strict: bool) -> None:
+        self.is_strict = is_strict
+        """Whether what a spec cannot hold is refused."""
+        self.owners: dict[int, str] = {}
+        """The full name of every tensor's first place, by its identity."""
 
-def new_layer(kind: str, args: Mapping[str, Value]) -> nn.Module:
-    """A layer of torch.nn on the meta device: no memory, no numbers, the random state untouched.
+    def model(self, net: nn.Sequential, inputs: tuple[InputSpec, ...]) -> ModelSpec:
+        if not is_sequential(net):
+            raise UsageError(
+                f"{class_name(net)} is no nn.Sequential, so its forward pass cannot be kept in a spec",
+                hint=STATE_DICT_HINT,
+            )
+        return ModelSpec(self.layer("", "", net, ()), inputs)
 
-    `kind` must be in the catalogue. Raises whatever torch's constructor raises.
-    """
-    from torch import nn
+    def layer(self, name: str, path: str, module: nn.Module | None, above: tuple[nn.Module, ...]) -> LayerSpec:
+        """One layer and all inside."""
+        where = path or "the network"
+        if any(module is outer for outer in above):
+            raise EngineError(f"{where} contains itself")
+        if len(above) > MAX_DEPTH:
+            raise EngineError(f"the network has more than {MAX_DEPTH} Sequentials inside one another")
+        obstacle = _obstacle(module)
+        if obstacle and self.is_strict:
+            raise EngineError(f"{where} {obstacle.reason}", hint=obstacle.hint)
+        if module is None:
+            return LayerSpec(name, "None", origin="opaque", uncarried=("not a layer",))
+        if obstacle and not obstacle.kind:
+            return self.opaque(name, path, module, obstacle, above)
+        if is_sequential(module):
+            return LayerSpec(name, "Sequential", layers=self.inside(path, module, above))
+        return self.torch_layer(name, path, module, obstacle)
 
-    with _without_numbers():
-        layer = getattr(nn, kind)(**args)
-    assert isinstance(layer, nn.Module)  # the catalogue holds nothing else
-    return layer
+    def torch_layer(self, name: str, path: str, module: nn.Module, obstacle: Obstacle | None) -> LayerSpec:
+        """A layer of torch.nn; with an obstacle, what of it a call cannot carry."""
+        kind = obstacle.kind if obstacle else type(module).__name__
+        uncarried = [obstacle.brief] if obstacle else []
+        try:
+            args = read_arguments(module, computes=obstacle.kind if obstacle else "")
+        except LostArgumentsError as error:
+            if self.is_strict:
+                message = f"{path} is a {kind} that a spec cannot hold: {error}"
+                raise EngineError(message, hint=STATE_DICT_HINT) from None
+            args = changed_arguments(kind, given_arguments(kind, module))
+            uncarried.append(str(error))
+        tensors, tied, frozen = self.tensors(path, module, is_deep=True)
+        return LayerSpec(name, kind, args, tensors=tensors, tied=tied, frozen=frozen, uncarried=tuple(uncarried))
 
-
-@contextmanager
-def _without_numbers() -> Iterator[None]:
-    """New tensors are made on meta, and nothing is drawn or said about them."""
-    import torch
-    from torch.overrides import TorchFunctionMode
-
-    class SkipNormal(TorchFunctionMode):
-        """On meta, torch decomposes `normal_`, and for that imports sympy: a second for no number at all."""
-
-        def __torch_function__(  # type: ignore[no-untyped-def]  # torch leaves this protocol untyped
-            self, func, types, args=(), kwargs=None
-        ):
-            if func in (torch.Tensor.normal_, torch.nn.init.normal_):
-                return args[0] if args else kwargs["tensor"]
-            return func(*args, **(kwargs or {}))
-
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # advice on the arguments went to whoever chose them
-        stack.enter_context(torch.device("meta"))
-        stack.enter_context(SkipNormal())
-        yield
-
-
-def _read_layer(
-    name: str, path: str, module: nn.Module | None, owners: dict[int, str], above: tuple[nn.Module, ...]
-) -> LayerSpec:
-    """One layer and all inside. `owners` collects the full name of every tensor's first place, by its identity."""
-    _refuse_foreign(path, module, above)
-    assert module is not None  # refused above
-    if is_sequential(module):
-        prefix = f"{path}." if path else ""
-        inside = (*above, module)
-        layers = tuple(
-            _read_layer(child_name, prefix + child_name, child, owners, inside)
-            for child_name, child in module._modules.items()
+    def opaque(
+        self, name: str, path: str, module: nn.Module, obstacle: Obstacle, above: tuple[nn.Module, ...]
+    ) -> LayerSpec:
+        """A module whose forward is not ours: its class, its tensors, what stands inside."""
+        tensors, tied, frozen = self.tensors(path, module, is_deep=False)
+        return LayerSpec(
+            name,
+            type(module).__name__,
+            tensors=tensors,
+            tied=tied,
+            frozen=frozen,
+            layers=self.inside(path, module, above),
+            origin="opaque",
+            uncarried=(obstacle.brief,),
         )
-        return LayerSpec(name, "Sequential", layers=layers)
-    own = list(named_tensors(module))
-    places = {local: owners.setdefault(id(tensor), f"{path}.{local}") for local, tensor, _ in own}
-    return LayerSpec(
-        name,
-        type(module).__name__,
-        args=_read_arguments(path, module),
-        tensors=tuple(tensor_info(f"{path}.{local}", tensor)._replace(name=local) for local, tensor, _ in own),
-        tied={local: owner for local, owner in places.items() if owner != f"{path}.{local}"},
-        frozen=frozenset(local for local, tensor, is_parameter in own if is_parameter and not tensor.requires_grad),
-    )
+
+    def inside(self, path: str, module: nn.Module, above: tuple[nn.Module, ...]) -> tuple[LayerSpec, ...]:
+        """The layers that stand in a module, in its order; a shared one at each of its places."""
+        prefix, above = f"{path}." if path else "", (*above, module)
+        return tuple(self.layer(name, prefix + name, child, above) for name, child in module._modules.items())
+
+    def tensors(
+        self, path: str, module: nn.Module, is_deep: bool
+    ) -> tuple[tuple[TensorInfo, ...], dict[str, str], frozenset[str]]:
+        """Its tensors, those that stand elsewhere first, and those that do not learn; deep with what it is made of."""
+        prefix = f"{path}." if path else ""
+        own = [named for named in named_tensors(module) if is_deep or "." not in named.name]
+        if not self.is_strict:  # of a lazy layer's tensors, for one, nothing is known
+            own = [named for named in own if _has_file_type(named.tensor)]
+        places = {name: self.owners.setdefault(id(tensor), prefix + name) for name, tensor, _ in own}
+        return (
+            tuple(tensor_info(prefix + name, tensor)._replace(name=name) for name, tensor, _ in own),
+            {name: owner for name, owner in places.items() if owner != prefix + name},
+            frozenset(name for name, tensor, is_parameter in own if is_parameter and not tensor.requires_grad),
+        )
 
 
-def _refuse_foreign(path: str, module: nn.Module | None, above: tuple[nn.Module, ...]) -> None:
-    """Raise EngineError for a module whose forward pass is not that of a Sequential or of a layer of torch.nn."""
-    from torch import nn
+def _obstacle(module: nn.Module | None) -> Obstacle | None:
+    """Why a module is neither a Sequential nor a layer of torch.nn and nothing else; None where it is."""
     from torch.nn.modules.lazy import LazyModuleMixin
-    from torch.nn.utils.parametrize import is_parametrized
+    from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
-    where = path or "the network"
     if module is None:
-        raise EngineError(f"{where} is None, not a layer", hint="Put nn.Identity() there.")
-    if any(module is outer for outer in above):
-        raise EngineError(f"{where} contains itself")
-    if len(above) > MAX_DEPTH:
-        raise EngineError(f"the network has more than {MAX_DEPTH} Sequentials inside one another")
-    if is_parametrized(module):
-        raise EngineError(
-            f"{where} has parametrized weights, which a spec cannot hold",
-            hint="torch.nn.utils.parametrize.remove_parametrizations makes them plain weights.",
-        )
+        return Obstacle("is None, not a layer", "not a layer", "Put nn.Identity() there.")
     if isinstance(module, LazyModuleMixin):
-        raise EngineError(
-            f"{where} is a {type(module).__name__} that has seen no input, so its shapes are not known",
-            hint="Run the network once on an input of the right shape.",
+        return Obstacle(
+            f"is a {type(module).__name__} that has seen no input, so its shapes are not known",
+            "has seen no input yet",
+            "Run the network once on an input of the right shape.",
         )
-    sequential = is_sequential(module)
-    for part in (module,) if sequential else module.modules():
-        _refuse_changed_forward(where, part)
-    kind = type(module).__name__
-    if not sequential and (type(module) is not getattr(nn, kind, None) or kind not in catalogue()):
-        raise EngineError(
-            f"{where} is a {_class_name(module)}, which is no layer that a spec can hold",
-            hint=STATE_DICT_HINT,
+    if is_parametrized(module):
+        kind = type_before_parametrizations(module).__name__
+        return Obstacle(
+            "has parametrized weights, which a spec cannot hold",
+            f"parametrized {', '.join(module.parametrizations)}",  # type: ignore[arg-type]  # a ModuleDict, by name
+            "torch.nn.utils.parametrize.remove_parametrizations makes them plain weights.",
+            kind if kind in catalogue() else "",
         )
-    if sequential and (module._parameters or module._buffers):
-        name = next(iter({**module._parameters, **module._buffers}))
-        raise EngineError(f"{where} is a Sequential with a tensor of its own, {name}, which a spec cannot hold")
+    parts = [module] if is_sequential(module) else list(module.modules())
+    changed = next((obstacle for part in parts if (obstacle := _changed_forward(part))), None)
+    if changed:
+        return changed if len(parts) == 1 else changed._replace(kind="")
+    if is_sequential(module):
+        names = [*module._parameters, *module._buffers]
+        reason = f"is a Sequential with a tensor of its own, {names[0]}, which a spec cannot hold" if names else ""
+        return Obstacle(reason, "a tensor of its own") if names else None
+    if not is_torch_layer(module):
+        return Obstacle(f"is a {class_name(module)}, which is no layer that a spec can hold", "a forward of its own")
+    return None
 
 
-def _refuse_changed_forward(where: str, module: nn.Module) -> None:
-    """Raise EngineError when hooks or a forward set on this one object change what it gives."""
-    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-    if hooks:
-        raise EngineError(
-            f"{where} has a forward hook ({_hook_name(hooks[0])}), which a spec cannot hold",
-            hint="Remove it first: its handle's remove(), remove_weight_norm, remove_spectral_norm or prune.remove.",
+def _changed_forward(module: nn.Module) -> Obstacle | None:
+    """What hooks, or a forward set on this one object, change of what it gives."""
+    for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
+        name = str(getattr(hook, "__qualname__", type(hook).__name__))
+        is_harmless = type(hook).__module__ in WEIGHT_HOOKS and is_torch_layer(module)
+        return Obstacle(
+            f"has a forward hook ({name}), which a spec cannot hold",
+            f"a forward hook, {name}",
+            "Remove it first: its handle's remove(), remove_weight_norm, remove_spectral_norm or prune.remove.",
+            type(module).__name__ if is_harmless else "",
         )
     if "forward" in vars(module):
-        raise EngineError(f"{where} was given another forward, which a spec cannot hold", hint="Delete its `forward`.")
-
-
-def _hook_name(hook: object) -> str:
-    return str(getattr(hook, "__qualname__", type(hook).__name__))
-
-
-def _class_name(module: object) -> str:
-    """The class as an import would name it: `net.Block`."""
-    return f"{type(module).__module__}.{type(module).__qualname__}"
+        return Obstacle(
+            "was given another forward, which a spec cannot hold", "another forward", "Delete its `forward`."
+        )
+    return None
 
 
 def tensor_info(name: str, tensor: torch.Tensor) -> TensorInfo:
     """Type and shape. Raises EngineError for a type or a layout that safetensors has no word for."""
-    import torch
-    from torch import nn
-
     word = str(tensor.dtype).removeprefix("torch.")
-    is_plain = tensor.layout is torch.strided and type(tensor) in (torch.Tensor, nn.Parameter)
-    if not is_plain or word not in TORCH_DTYPES or TORCH_DTYPES[word].bits < 8:
-        what = word if is_plain else f"{tensor.layout} {type(tensor).__name__}".removeprefix("torch.")
+    if not _has_file_type(tensor):
+        what = word if _is_plain(tensor) else f"{tensor.layout} {type(tensor).__name__}".removeprefix("torch.")
         raise EngineError(f"{name} is a tensor of {what}, which a file cannot hold")
     return TensorInfo(name, TORCH_DTYPES[word].name, tuple(tensor.shape), tensor.numel() * tensor.element_size())
 
 
-def _read_arguments(path: str, module: nn.Module) -> dict[str, Value]:
-    """The arguments that build this layer: those required, and those that differ from their default.
-
-    A tuple of equal items is tried as one item first, `kernel_size=3`, which is how people write it.
-    """
-    kind = type(module).__name__
-    given = _given(kind, module)
-    tidy = {name: value[0] if _is_uniform(value) else value for name, value in given.items()}
-    difference = ""
-    for values in (tidy, given):
-        args = {
-            name: values[name]
-            for name, _, is_required, default in catalogue()[kind].parameters
-            if name in values and (is_required or repr(values[name]) != repr(default))
-        }
-        difference = _difference(kind, args, module)
-        if not difference:
-            return args
-    raise EngineError(f"{path} is a {kind} that a spec cannot hold: {difference}", hint=STATE_DICT_HINT)
+def _has_file_type(tensor: torch.Tensor) -> bool:
+    """Whether safetensors has a word for its type and layout."""
+    row = TORCH_DTYPES.get(str(tensor.dtype).removeprefix("torch."))
+    return _is_plain(tensor) and row is not None and row.bits >= 8
 
 
-def _given(kind: str, module: nn.Module) -> dict[str, Value]:
-    """What the constructor was given, as far as the layer still knows and a spec can say it."""
-    given: dict[str, Value] = {}
-    for name in (parameter.name for parameter in catalogue()[kind].parameters):
-        presence = PRESENCE.get((kind, name), name if name == "bias" else "")
-        attribute = presence or ATTRIBUTES.get((kind, name), name)
-        with suppress(AttributeError, TypeError):  # not kept, or no plain value: left at its default, to be compared
-            if name not in NO_ARGUMENTS:
-                value = attrgetter(attribute)(module)
-                given[name] = value is not None if presence and not isinstance(value, bool) else plain_value(value)
-    return {
-        name: value
-        for name, value in given.items()
-        if (kind, name) not in FOLLOWS or value != given.get(FOLLOWS[kind, name])
-    }
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether its numbers lie in memory one after another, as those of most tensors do."""
+    import torch
+    from torch import nn
 
-
-def _is_uniform(value: Value) -> TypeGuard[tuple[Value, ...]]:
-    return isinstance(value, tuple) and len(value) > 0 and value.count(value[0]) == len(value)
-
-
-def plain_value(value: object) -> Value:
-    """The same as a spec's value: lists as tuples, numpy's numbers as Python's. Raises TypeError for anything else."""
-    if value is None or type(value) in (bool, int, float, str):
-        return cast(Value, value)  # mypy does not narrow by membership
-    if isinstance(value, list | tuple):
-        return tuple(plain_value(item) for item in value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
-    raise TypeError(f"{type(value).__name__} is no plain value")
-
-
-def _difference(kind: str, args: Mapping[str, Value], module: nn.Module) -> str:
-    """How a layer newly built from these arguments differs from this one, as a clause; empty when it does not.
-
-    Compared are the names and shapes of all tensors, the classes inside, and every attribute that a new layer has:
-    more than its `repr` shows. What else was set on the module is its owner's affair.
-    """
-    try:
-        new = new_layer(kind, args)
-    except Exception as error:  # noqa: BLE001  # torch's constructors raise what they like for arguments they refuse
-        return f"torch refuses its arguments: {error}"
-    shapes, new_shapes = _shapes(module), _shapes(new)
-    for name in {**new_shapes, **shapes}:
-        if shapes.get(name) != new_shapes.get(name):
-            return f"its {name} is {shapes.get(name, 'missing')}, a new one has {new_shapes.get(name, 'none')}"
-    attributes = _attributes(module)
-    for name, value in _attributes(new).items():
-        if attributes.get(name) != value and not _is_unseen(module, name):
-            return f"its {name} is {attributes.get(name)}, a new one has {value}"
-    return ""
-
-
-def _shapes(module: nn.Module) -> dict[str, str]:
-    return {name: shape_words(tensor.shape) for name, tensor, _ in named_tensors(module)}
-
-
-def _attributes(module: nn.Module) -> dict[str, object]:
-    """Every attribute of the layer and of what it is made of, by dotted name: plain values as text, and functions."""
-    attributes: dict[str, object] = {}
-    for path, part in module.named_modules(remove_duplicate=False):
-        prefix = f"{path}." if path else ""
-        attributes[f"{prefix}class"] = _class_name(part)
-        for name, value in vars(part).items():
-            if callable(value):
-                attributes[prefix + name] = value
-            with suppress(TypeError):
-                attributes[prefix + name] = repr(plain_value(value))
-    return attributes
-
-
-def _is_unseen(module: nn.Module, attribute: str) -> bool:
-    """Whether no forward pass asks for it: what a changed `padding` leaves behind is ignored by padding with zeros."""
-    is_stale_padding = attribute == "_reversed_padding_repeated_twice" and module.padding_mode == "zeros"
-    return is_stale_padding or attribute.rpartition(".")[2] in UNSEEN
+    return tensor.layout is torch.strided and type(tensor) in (torch.Tensor, nn.Parameter)

@@ -16,7 +16,8 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
-from seqtui.model.guess_kinds import Guess, Signature, guess_kind
+from seqtui.model.guess_kinds import Signature, guess_kind
+from seqtui.model.kinds.recognise import Guess
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
 from seqtui.model.tensors import (
     FLOATING,

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
+from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
-from seqtui.model.tensors import TORCH_DTYPES, Shape, is_parameter, is_possible
+from seqtui.model.tensors import DTYPES, FLOATING, TORCH_DTYPES, Shape, is_parameter, is_possible
 
 
 class Problem(NamedTuple):
@@ -48,7 +49,7 @@ class LayerInfo(NamedTuple):
     """How much of the input one output element sees, in elements a dimension; None when all, or not known."""
     problem: Problem | None = None
     unknown: str = ""
-    """Why the output is not known although nothing is wrong: "no rule yet for GLU"."""
+    """Why the output is not known although nothing is wrong: "weights of float16 and float32"."""
 
 
 class _Field(NamedTuple):
@@ -137,14 +138,16 @@ class _Walk:
         inside = []
         for child in layer.layers:
             child_path = prefix + child.name
-            if layer.enabled and child.is_called:
+            if layer.enabled and child.is_called and layer.origin != "opaque":
                 flow = self.visit(child_path, child, flow)
             else:
                 self.visit(child_path, child, None)
             inside.append(self.infos[child_path])
             if inside[-1].output_shape is not None:
                 self.source = child_path
-        self.infos[path] = _sum(layer, inside, arrived, flow)
+        if layer.origin == "opaque":
+            flow = None
+        self.infos[path] = _sum(layer, inside, arrived, flow)._replace(unknown=_why_unknown(layer))
         return flow
 
     def step(self, path: str, layer: LayerSpec, flow: _Flow | None) -> tuple[LayerInfo, _Flow | None]:
@@ -163,28 +166,47 @@ class _Walk:
         """The same, worked out by the rule of its kind."""
         kind = KINDS.get(layer.kind or "") if layer.origin == "declared" else None
         if kind is None:
-            info = _counted(layer, flow)._replace(unknown=_no_rule(layer))
+            info = _counted(layer, flow)._replace(unknown=_why_unknown(layer))
             return info, (flow if not layer.enabled else None)
         try:
             args = bind(kind.name, layer.args)
             kind.check(args)
-            info = _counted(layer, flow, kind.parameters(args), kind.buffers(args))
+            parameters, buffers = kind.parameters(args), kind.buffers(args)
         except ArgumentError as error:
-            info = _counted(layer, flow)._replace(problem=Problem(f"{path} {error}", str(error)))
-            return info, None
+            return _stopped(_counted(layer, flow), path, str(error))
+        info = _counted(layer, flow, parameters, buffers)
         if flow is None:
             return info, None
         if not layer.enabled:
             return _with_output(info, flow.signals, flow.field), flow
+        if inputs := catalogue()[kind.name].inputs:
+            brief = Misfit.SEVERAL.format(takes=len(inputs), names=", ".join(inputs))
+            return _stopped(info, path, brief, f" from {self.source}")
+        types = _weight_types(layer, parameters, buffers)
+        if len(types) > 1 or not types <= TORCH_DTYPES.keys():
+            return info._replace(unknown=f"weights of {' and '.join(sorted(types))}"), None
+        typed = args.with_dtype(next(iter(types), None))
         try:
-            signals, macs = _apply(kind, args, flow.signals)
+            signals, macs = _apply(kind, typed, flow.signals)
         except ShapeError as error:
-            source = f" from {self.source}" if error.names_source else ""
-            return info._replace(problem=Problem(f"{path} {error}{source}", str(error))), None
+            return _stopped(info, path, str(error), f" from {self.source}" if error.names_source else "")
         except ArgumentError as error:
-            return info._replace(problem=Problem(f"{path} {error}", str(error))), None
-        reach = _advance(kind, args, flow)
+            return _stopped(info, path, str(error))
+        reach = _advance(kind, typed, flow)
         return _with_output(info, signals, reach)._replace(macs=macs), _Flow(signals, reach)
+
+
+def _stopped(info: LayerInfo, path: str, brief: str, source: str = "") -> tuple[LayerInfo, None]:
+    """The info of a layer that does not fit where it stands, after which nothing flows on."""
+    return info._replace(problem=Problem(f"{path} {brief}{source}", brief)), None
+
+
+def _weight_types(layer: LayerSpec, parameters: Mapping[str, Shape], buffers: Mapping[str, Shape]) -> set[str]:
+    """torch's words for the types of a layer's weights and statistics; safetensors' words where torch has none."""
+    types = {
+        dtype for name, dtype, _, _, _ in layer.tensors if name in parameters or (name in buffers and dtype in FLOATING)
+    }
+    return {(DTYPES[dtype].torch if dtype in DTYPES else "") or dtype for dtype in types}
 
 
 def _apply(kind: Kind, args: Arguments, arriving: tuple[Signal, ...]) -> tuple[tuple[Signal, ...], int | None]:
@@ -192,11 +214,11 @@ def _apply(kind: Kind, args: Arguments, arriving: tuple[Signal, ...]) -> tuple[t
     if kind.name == "Identity":  # the one layer that hands on whatever it is given
         return arriving, None
     if len(arriving) > 1:
-        raise ShapeError(f"takes one tensor, a tuple of {len(arriving)} arrives")
+        raise ShapeError(Misfit.TUPLE, arrives=len(arriving))
     output = kind.output(args, arriving[0])
     signals = (output,) if isinstance(output, Signal) else output
     if not all(is_possible(signal.shape) for signal in signals):
-        raise ShapeError("would give out more elements than torch can count", names_source=False)
+        raise ShapeError(Misfit.TOO_MANY, names_source=False)
     return signals, kind.macs(args, arriving[0], signals[0]) if kind.macs else None
 
 
@@ -218,9 +240,11 @@ def _advance(kind: Kind, args: Arguments, flow: _Flow) -> _Field | None:
     )
 
 
-def _no_rule(layer: LayerSpec) -> str:
-    """Why the output of a layer that no rule covers is not known."""
-    if layer.origin == "declared" and layer.kind:
+def _why_unknown(layer: LayerSpec) -> str:
+    """Why the output of a layer that no rule covers is not known; nothing of one that needs no reason."""
+    if layer.origin == "opaque" and layer.uncarried:
+        return layer.uncarried[0]
+    if layer.origin == "declared" and layer.kind and layer.kind != "Sequential":
         known = "yet " if layer.kind in catalogue() else ""
         return f"no rule {known}for {layer.kind}"
     return ""
@@ -249,6 +273,8 @@ def _counted(
     """
     num_params = num_trainable = num_buffers = 0
     shapes: list[tuple[str, Shape, bool]]
+    if layer.uncarried:  # parametrized weights go by names of their own
+        parameters = None
     if layer.tensors or parameters is None:
         shapes = [
             (name, shape, name in parameters if parameters is not None else is_parameter(name, dtype))

@@ -11,7 +11,17 @@ from typing import Literal, NamedTuple, overload
 
 from seqtui.model.tensors import Shape, TensorInfo
 
-Value = int | float | bool | str | None | tuple["Value", ...]
+
+@dataclass(frozen=True, slots=True)
+class LayerValue:
+    """A layer given as an argument: the first of `nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2), 6)`."""
+
+    kind: str
+    args: tuple[tuple[str, Value], ...] = ()
+    """Its own arguments in the order of its constructor, those left at their default absent."""
+
+
+Value = int | float | bool | str | None | LayerValue | tuple["Value", ...]
 """What an argument of a layer can be. Lists become tuples on the way in."""
 
 Origin = Literal["declared", "guessed", "opaque"]
@@ -96,6 +106,8 @@ class LayerSpec:
     """False bypasses the layer: it stays in the model and its input passes through."""
     is_called: bool = True
     """False for tensors that a file holds beside the layers of a Sequential: no part of its forward pass."""
+    uncarried: tuple[str, ...] = ()
+    """What of a live layer no constructor call carries, in words: "parametrized weight"."""
     origin: Origin = "declared"
     alternatives: tuple[str, ...] = ()
     """For a guess: what else the tensors could be, likeliest first."""

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from seqtui.errors import FormatError
 from seqtui.model.kinds.catalogue import catalogue
-from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
+from seqtui.model.spec import InputSpec, LayerSpec, LayerValue, ModelSpec, Value
 from seqtui.model.tensors import TORCH_DTYPES, is_possible
 
 SPEC_KEY = "seqtui.spec"
@@ -35,6 +35,9 @@ DEFAULT_INPUT_NAME = "input"
 
 _Object = Mapping[str, Any]
 """A JSON object. Any: what is inside is as yet unchecked."""
+
+REPEATS = ("num_layers", "num_encoder_layers", "num_decoder_layers")
+"""Arguments by which a layer repeats itself; each repetition has tensors."""
 
 
 class SpecError(FormatError):
@@ -98,8 +101,8 @@ def _check_size(text: str) -> None:
 
 def _check_count(model: ModelSpec) -> None:
     """A recurrent layer counts as the layers that it says it is: its rule makes tensors for each."""
-    stacked = (layer.args.get("num_layers") for _, layer in model.walk())
-    count = sum(max(1, number) if isinstance(number, int) else 1 for number in stacked)
+    repeats = ([layer.args.get(name) for name in REPEATS] for _, layer in model.walk())
+    count = sum(max([1, *(number for number in numbers if isinstance(number, int))]) for numbers in repeats)
     if count > MAX_LAYERS:
         raise SpecError(f"has {count:,} layers; the limit is {MAX_LAYERS:,}")
 
@@ -164,7 +167,10 @@ def _layer_to_json(layer: LayerSpec, path: str, depth: int) -> dict[str, object]
 
 
 def args_to_json(args: Mapping[str, Value]) -> dict[str, object]:
-    """A layer's arguments as JSON has room for them: `{"float": "inf"}` for what is not finite."""
+    """A layer's arguments as JSON has room for them.
+
+    `{"float": "inf"}` stands for what is not finite, `{"kind": "Linear", "args": {}}` for a layer given as an argument.
+    """
     return {name: _value_to_json(value, 1) for name, value in args.items()}
 
 
@@ -174,6 +180,10 @@ def _value_to_json(value: Value, depth: int) -> object:
             raise _too_deep()
         _check_items(len(value))
         return [_value_to_json(item, depth + 1) for item in value]
+    if isinstance(value, LayerValue):
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        return {"kind": value.kind, "args": {name: _value_to_json(item, depth + 1) for name, item in value.args}}
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     return value
@@ -253,11 +263,24 @@ def _value_from_json(value: object, path: str, depth: int) -> Value:
         return tuple(_value_from_json(item, path, depth + 1) for item in value)
     if isinstance(value, dict) and value.keys() == {"float"} and value["float"] in ("inf", "-inf", "nan"):
         return float(value["float"])
+    if isinstance(value, dict) and value.keys() == {"kind", "args"}:
+        return _layer_value_from_json(value, path, depth)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise SpecError(f"has a number that is out of range at {path[:60]!r}")
     if value is None or isinstance(value, int | float | str):
         return value
     raise SpecError(f"has an argument at {path[:60]!r} that is no value")
+
+
+def _layer_value_from_json(row: _Object, path: str, depth: int) -> LayerValue:
+    kind, args = row["kind"], row["args"]
+    if depth > MAX_DEPTH:
+        raise _too_deep()
+    if not isinstance(kind, str) or kind not in catalogue():
+        raise SpecError(f"gives a {str(kind)[:60]!r} as an argument at {path[:60]!r}, and torch.nn has none")
+    if not isinstance(args, dict):
+        raise SpecError(f"has something other than arguments at {path[:60]!r}")
+    return LayerValue(kind, tuple((name, _value_from_json(item, path, depth + 1)) for name, item in args.items()))
 
 
 def _frozen_from_json(names: list[Any], path: str) -> frozenset[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from judge import GENERATORS, judge
+from judge import Verdict, judge
+from seqtui.model.kinds import KINDS
+
+LINE = "{:30}{:>10}{:>9}{:>10}{:>8}{:>10}{:>7}{:>9}"
+"""A kind, its cases, how many of them torch refused, how often each thing was judged, disagreements, seconds."""
 
 
 def main() -> int:
@@ -18,19 +22,38 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=3, help="disagreements shown a kind (default 3)")
     options = parser.parse_args()
-    print(f"{'kind':22}{'draws':>8}{'refused':>9}{'macs':>7}{'wrong':>7}{'seconds':>9}")
-    wrong = 0
-    for kind in options.kinds or GENERATORS:
+    print(LINE.format("kind", "draws", "refused", "macs", "reach", "bytes", "wrong", "seconds"))
+    verdicts = []
+    for kind in options.kinds or KINDS:
         verdict = judge(kind, options.draws, options.seed)
-        wrong += len(verdict.disagreements)
-        print(
-            f"{kind:22}{verdict.draws:8}{verdict.refused / verdict.draws:9.0%}{verdict.macs_judged:7}"
-            f"{len(verdict.disagreements):7}{verdict.seconds:9.2f}",
-            flush=True,
-        )
+        verdicts.append(verdict)
+        print(_line(kind, [verdict]), flush=True)
         for disagreement in verdict.disagreements[: options.show]:
             print(f"  {disagreement}")
+    wrong = sum(len(verdict.disagreements) for verdict in verdicts)
+    print(_line(_many(len(verdicts), "kind"), verdicts))
+    print(_many(wrong, "disagreement"))
     return 1 if wrong else 0
+
+
+def _line(name: str, verdicts: list[Verdict]) -> str:
+    """One line of the table, for all of the verdicts together."""
+    draws = sum(verdict.draws for verdict in verdicts)
+    refused = sum(verdict.refused for verdict in verdicts)
+    return LINE.format(
+        name,
+        f"{draws:,}",
+        f"{refused / max(1, draws):.0%}",
+        f"{sum(verdict.macs_judged for verdict in verdicts):,}",
+        f"{sum(verdict.reaches_judged for verdict in verdicts):,}",
+        f"{sum(verdict.bytes_judged for verdict in verdicts):,}",
+        f"{sum(len(verdict.disagreements) for verdict in verdicts):,}",
+        f"{sum(verdict.seconds for verdict in verdicts):.2f}",
+    )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count or 'zero':{',' if count else ''}} {noun}{'' if count == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ class Draw(NamedTuple):
 
     args: dict[str, Value]
     x: Signal
+    dtype: str = "float32"
+    """torch's word for the type of the layer's weights."""
 
 
 Generator = Callable[[random.Random], Draw]

@@ -135,9 +135,14 @@ def adaptive_pool(dims: int, is_max: bool, rng: random.Random) -> Draw:
     return flawed(rng, draw, *IMAGE_FLAWS, sizes, sizes, sizes, argument("output_size", 0, 1, 1), chance=0.5)
 
 
-def padding(dims: int, is_zero: bool, rng: random.Random) -> Draw:
-    low, shortest, chance = (-2, 1, 0.55) if is_zero else (-1, 3, 0.4)
-    sides = per_dimension(rng, 2 * dims, low, 3 if is_zero else 2)
+SIDES = {"constant": ((-2, 3),), "reflect": ((-1, 2),), "replicate": ((-1, 2),), "circular": ((-1, 1), (0, 2))}
+"""Mode of padding -> (least, most) elements of a side. Where a circular one crops one side and wraps more than one
+element at the other, torch may copy elements onto themselves: it refuses some of these and muddles the rest."""
+
+
+def padding(mode: str, dims: int, rng: random.Random) -> Draw:
+    shortest, chance = (1 if mode == "constant" else 3), 0.55
+    sides = per_dimension(rng, 2 * dims, *rng.choice(SIDES[mode]))
     args: dict[str, Value] = {"padding": sides * 2 if isinstance(sides, tuple) and len(sides) == 1 else sides}
     draw = Draw(args, image(rng, rng.randint(1, 3), tuple(rng.randint(shortest, 6) for _ in range(dims))))
     odd = (argument("padding", (2,), (1, 0, 2), (1,) * 8), argument("padding", -2, -4, 3, 4, (1, 0), (1, 1, -3, 0)))
@@ -184,6 +189,6 @@ for _dims in (1, 2, 3):
         f"AvgPool{_dims}d": partial(sliding_pool, _dims, False),
         f"AdaptiveAvgPool{_dims}d": partial(adaptive_pool, _dims, False),
         f"AdaptiveMaxPool{_dims}d": partial(adaptive_pool, _dims, True),
-        f"ZeroPad{_dims}d": partial(padding, _dims, True),
-        f"ReflectionPad{_dims}d": partial(padding, _dims, False),
+        f"ZeroPad{_dims}d": partial(padding, "constant", _dims),
+        f"ReflectionPad{_dims}d": partial(padding, "reflect", _dims),
     }

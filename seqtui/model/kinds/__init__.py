@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from seqtui.model.kinds import (
     activation,
+    attention,
+    batch_norm,
     conv,
     dropout,
     embedding,
     flatten,
     linear,
+    losses,
     normalization,
     padding,
     pooling,
+    rearrange,
     recurrent,
+    transformer,
     upsample,
 )
 from seqtui.model.kinds.kind import Kind
 
 _FAMILIES = (
+    embedding,
     linear,
     conv,
     pooling,
     activation,
+    batch_norm,
     normalization,
     dropout,
     padding,
     flatten,
+    rearrange,
     upsample,
-    embedding,
     recurrent,
+    attention,
+    transformer,
+    losses,
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for family in _FAMILIES for kind in family.KINDS}

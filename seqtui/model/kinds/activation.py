@@ -1,11 +1,34 @@
-"""Functions applied to each element, and the softmax family, which looks along one dimension."""
+"""Functions applied to each element, and those that look along one dimension: the softmax family and GLU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Signal, accept, no_words
-from seqtui.model.kinds.sentences import brief, dimension, is_float, require_float
+from seqtui.model.kinds.kind import (
+    ArgumentError,
+    Arguments,
+    Kind,
+    ShapeError,
+    Shapes,
+    Signal,
+    Window,
+    accept,
+    no_words,
+)
+from seqtui.model.kinds.misfits import Misfit
+from seqtui.model.kinds.recognise import ACTIVATION_NAME, NORM_NAME, Evidence, Guess, recogniser
+from seqtui.model.kinds.sentences import (
+    arriving,
+    brief,
+    dimension,
+    is_float,
+    require_at_least,
+    require_dimensions,
+    require_dtype,
+    require_float,
+    require_least_dimensions,
+    times,
+)
 
 
 def _same(args: Arguments, x: Signal) -> Signal:
@@ -42,6 +65,49 @@ def _softshrink(args: Arguments, x: Signal) -> Signal:
     return _float(args, x)
 
 
+def _rrelu(args: Arguments, x: Signal) -> Signal:
+    """Outside training, a leaky ReLU of the slope between its two."""
+    if args.number("lower") > args.number("upper"):
+        raise ArgumentError(f"needs lower of at most upper, not {args['lower']} and {args['upper']}")
+    return _float(args, x)
+
+
+def _rrelu_words(args: Arguments) -> str:
+    bounds = (args["lower"], args["upper"])
+    return "…".join(f"{bound:.4g}" if isinstance(bound, float) else times(bound) for bound in bounds)
+
+
+def _threshold(args: Arguments, x: Signal) -> Signal:
+    """Whole numbers too, kept, but no booleans."""
+    for name in ("threshold", "value"):
+        args.number(name)
+    if x.dtype == "bool":
+        raise ShapeError(Misfit.NO_NUMBERS, arrives="bool")
+    return x
+
+
+def _prelu(args: Arguments, x: Signal) -> Signal:
+    """(N, C, *) with a slope for each channel, or anything with one slope for all. Source: torch.nn.PReLU, "Shape"."""
+    require_dtype(x, args)
+    slopes = args.integer("num_parameters")
+    if slopes == 1:
+        return x
+    require_least_dimensions(x, 1)
+    channels = x.shape[1] if len(x.shape) > 1 else 1
+    if channels != slopes:
+        raise ShapeError(Misfit.SIZE, noun="channels", takes=slopes, arrives=arriving(channels))
+    return x
+
+
+def _prelu_check(args: Arguments) -> None:
+    require_at_least(0, "num_parameters", args.integer("num_parameters"))
+    args.number("init")
+
+
+def _prelu_parameters(args: Arguments) -> Shapes:
+    return {"weight": (args.integer("num_parameters"),)}
+
+
 def _hardtanh_bounds(args: Arguments) -> tuple[str, str]:
     """The names of the two arguments that count: where they are set, the deprecated ones."""
     lowest = "min_val" if args["min_value"] is None else "min_value"
@@ -69,11 +135,47 @@ def _softmax(args: Arguments, x: Signal) -> Signal:
 
 
 def _softmax_words(args: Arguments) -> str:
-    return "" if args["dim"] is None else f"dim {args['dim']}"
+    return "" if args["dim"] is None else f"dim {brief(args['dim'])}"
+
+
+def _softmax2d(args: Arguments, x: Signal) -> Signal:
+    """(N, C, H, W) or (C, H, W), over the channels. Source: torch.nn.Softmax2d, "Shape"."""
+    require_dimensions(x, 3, 4)
+    if 0 not in x.shape:
+        require_float(x)
+    return x
+
+
+def _glu(args: Arguments, x: Signal) -> Signal:
+    """Half as long in one dimension. Source: torch.nn.GLU, "Shape"."""
+    require_least_dimensions(x, 1)
+    axis = dimension(args.integer("dim"), x)
+    if x.shape[axis] % 2:
+        raise ShapeError(Misfit.HALVES, takes=args["dim"], arrives=arriving(x.shape[axis], "element"))
+    require_float(x)
+    return Signal((*x.shape[:axis], x.shape[axis] // 2, *x.shape[axis + 1 :]), x.dtype)
+
+
+def _window(args: Arguments, x: Signal) -> Window | None:
+    """Behind the dimension that it looks along, each element sees only its own place."""
+    if args["dim"] is None:
+        return None
+    behind = len(x.shape) - 1 - dimension(args.integer("dim"), x)
+    return Window((1,) * behind, (1,) * behind)
 
 
 def _value(name: str) -> Callable[[Arguments], str]:
     return lambda args: brief(args[name])
+
+
+def _recognise_prelu(evidence: Evidence) -> Guess | None:
+    """[n] alone, which an RMSNorm may have too, where the name says so; of one element it is a PReLU's."""
+    if len(evidence.weight) != 1 or evidence.is_named(NORM_NAME):
+        return None
+    (size,) = evidence.weight
+    if size != 1 and not evidence.is_named(ACTIVATION_NAME):
+        return None
+    return Guess("PReLU", {"num_parameters": size} if size != 1 else {}, ("RMSNorm", "LayerNorm"))
 
 
 _ELEMENTWISE = (
@@ -89,6 +191,7 @@ _ELEMENTWISE = (
     ("Mish", _float, accept, no_words),
     ("ReLU", _same, accept, no_words),
     ("ReLU6", _same, accept, no_words),
+    ("RReLU", _rrelu, accept, _rrelu_words),
     ("SELU", _float, accept, no_words),
     ("SiLU", _float, accept, no_words),
     ("Sigmoid", _promoted, accept, no_words),
@@ -97,6 +200,7 @@ _ELEMENTWISE = (
     ("Softsign", _promoted, accept, no_words),
     ("Tanh", _promoted, accept, no_words),
     ("Tanhshrink", _promoted, accept, no_words),
+    ("Threshold", _threshold, accept, lambda args: f"≤{brief(args['threshold'])}→{brief(args['value'])}"),
 )
 
 KINDS = (
@@ -104,5 +208,19 @@ KINDS = (
         Kind(name=name, output=output, check=check, words=words, is_elementwise=True)
         for name, output, check, words in _ELEMENTWISE
     ),
-    *(Kind(name=name, output=_softmax, words=_softmax_words) for name in ("Softmax", "LogSoftmax", "Softmin")),
+    *(
+        Kind(name=name, output=_softmax, window=_window, words=_softmax_words)
+        for name in ("Softmax", "LogSoftmax", "Softmin")
+    ),
+    Kind(name="Softmax2d", output=_softmax2d, window=lambda args, x: Window((1, 1), (1, 1))),
+    Kind(name="GLU", output=_glu, window=_window, words=_softmax_words),
+    Kind(
+        name="PReLU",
+        output=_prelu,
+        check=_prelu_check,
+        parameters=_prelu_parameters,
+        is_elementwise=True,
+        words=_value("num_parameters"),
+        recognisers=(recogniser("weight", "", _recognise_prelu),),
+    ),
 )

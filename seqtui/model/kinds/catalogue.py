@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments
 from seqtui.model.spec import Value
@@ -32,25 +32,35 @@ class Entry(NamedTuple):
     """The module of torch.nn that defines it: `conv`, `pooling`."""
     description: str
     parameters: tuple[Parameter, ...]
+    inputs: tuple[str, ...] = ()
+    """The tensors of its forward pass, where it needs more than the one that a Sequential hands on."""
+
+
+@cache
+def _document() -> Any:  # Any: JSON written by our own script
+    with open(os.path.join(os.path.dirname(__file__), "catalogue.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+@cache
+def names_taken() -> frozenset[str]:
+    """Names that no layer in a Sequential can have, since its class has them."""
+    return frozenset(_document()["taken"])
 
 
 @cache
 def catalogue() -> Mapping[str, Entry]:
     """Every kind by its class name in torch.nn."""
-    with open(os.path.join(os.path.dirname(__file__), "catalogue.json"), encoding="utf-8") as file:
-        document = json.load(file)
-    return {
-        kind: Entry(
-            kind,
-            row["group"],
-            row["description"],
-            tuple(
-                Parameter(name, annotation, not default, _value(default[0]) if default else None)
-                for name, annotation, *default in row["parameters"]
-            ),
-        )
-        for kind, row in document["layers"].items()
-    }
+    return {kind: entry_of(kind, row) for kind, row in _document()["layers"].items()}
+
+
+def entry_of(kind: str, row: Mapping[str, Any]) -> Entry:  # Any: as above
+    """An entry from its row in the file."""
+    parameters = (
+        Parameter(name, annotation, not default, _value(default[0]) if default else None)
+        for name, annotation, *default in row["parameters"]
+    )
+    return Entry(kind, row["group"], row["description"], tuple(parameters), tuple(row.get("inputs", ())))
 
 
 def bind(kind: str, args: Mapping[str, Value]) -> Arguments:

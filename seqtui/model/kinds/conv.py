@@ -8,7 +8,9 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, Window
+from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.padding import padded
+from seqtui.model.kinds.recognise import DEPTHWISE_NAME, TRANSPOSED_NAME, Evidence, Guess, Values, recogniser
 from seqtui.model.kinds.sentences import (
     brief,
     dilated,
@@ -16,12 +18,14 @@ from seqtui.model.kinds.sentences import (
     marks,
     require_at_least,
     require_dimensions,
+    require_dtype,
     require_elements,
-    require_float,
     require_size,
     times,
+    weights_dtype,
     window_misfit,
 )
+from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -90,21 +94,28 @@ def _geometry(dims: int, args: Arguments, x: Signal) -> _Geometry:
     return _Geometry(kernel, stride, dilation, dilated(kernel, dilation))
 
 
-def _require_content(dims: int, kernel: Shape, x: Signal) -> None:
-    """Raises for whole numbers, an empty image or kernel.
+def _require_content(dims: int, args: Arguments, kernel: Shape, x: Signal) -> None:
+    """Raises for numbers of another type than the weights, an empty image or kernel.
 
     Where the batch is empty torch looks at the kernel alone, and where there are no channels at nothing.
     """
     if 0 not in x.shape[:-dims]:
-        require_float(x)
+        require_dtype(x, args)
         require_elements(x, -dims)
     if x.shape[-dims - 1]:
         require_at_least(1, "kernel_size", *kernel)
 
 
-def _result(dims: int, x: Signal, channels: int, lengths: Iterable[int]) -> Signal:
-    """What comes out. Whole numbers, which only come in an empty batch or without channels, become float32."""
-    return Signal((*x.shape[: -dims - 1], channels, *lengths), x.dtype if is_float(x) else "float32")
+def _result(dims: int, args: Arguments, x: Signal, channels: int, lengths: Iterable[int]) -> Signal:
+    """What comes out. Another type than the weights' only comes in an empty batch, which keeps it if it is a float, or
+    without channels, where torch multiplies nothing and takes the type that holds both.
+    """
+    dtype, weights = x.dtype, weights_dtype(args)
+    if not is_float(x):
+        dtype = weights
+    elif not channels and dtype != weights:
+        dtype = "float64" if "float64" in (dtype, weights) else "float32"
+    return Signal((*x.shape[: -dims - 1], channels, *lengths), dtype)
 
 
 def _padded_by_mode(dims: int, args: Arguments, x: Signal) -> Signal:
@@ -143,7 +154,7 @@ def _output(dims: int, args: Arguments, x: Signal) -> Signal:
         x = _padded_by_mode(dims, args, x)
     geometry = _geometry(dims, args, x)
     if args.flag("bias") and (args["padding_mode"] != "zeros" or not isinstance(args["padding"], str)):
-        require_float(x)  # torch holds it against the bias's type, of an empty batch too
+        require_dtype(x, args)  # torch holds it against the bias's type, of an empty batch too
     lengths = x.shape[-dims:]
     whole = _zero_padded(dims, args, geometry, lengths)
     require_at_least(1, "out_channels", args.integer("out_channels"))
@@ -152,9 +163,9 @@ def _output(dims: int, args: Arguments, x: Signal) -> Signal:
         if size > length:
             raise window_misfit(geometry.window, lengths, whole)
         out.append((length - size) // step + 1)
-    _require_content(dims, geometry.kernel, x)
+    _require_content(dims, args, geometry.kernel, x)
     channels = args.integer("out_channels") if args["in_channels"] else 0  # torch makes nothing of nothing
-    return _result(dims, x, channels, out)
+    return _result(dims, args, x, channels, out)
 
 
 def _transposed_output(dims: int, args: Arguments, x: Signal) -> Signal:
@@ -168,7 +179,7 @@ def _transposed_output(dims: int, args: Arguments, x: Signal) -> Signal:
     padding, extra = args.sizes("padding", dims), args.sizes("output_padding", dims)
     require_at_least(0, "padding", *padding)
     require_at_least(0, "output_padding", *extra)
-    _require_content(dims, geometry.kernel, x)
+    _require_content(dims, args, geometry.kernel, x)
     backend = _backend(dims, args, geometry, extra, x)
     if backend == "native":
         for added, step, spread in zip(extra, geometry.stride, geometry.dilation, strict=True):
@@ -177,8 +188,8 @@ def _transposed_output(dims: int, args: Arguments, x: Signal) -> Signal:
     moves = zip(x.shape[-dims:], geometry.stride, padding, geometry.window, extra, strict=True)
     out = [(length - 1) * step - 2 * border + size + added for length, step, border, size, added in moves]
     if min(out) < (1 if backend == "native" else 0):
-        raise ShapeError(f"crops everything by padding {brief(padding)}, {times(x.shape[-dims:])} arrives")
-    return _result(dims, x, args.integer("out_channels"), out)
+        raise ShapeError(Misfit.CROPS, how=f" by padding {brief(padding)}", arrives=times(x.shape[-dims:]))
+    return _result(dims, args, x, args.integer("out_channels"), out)
 
 
 def _backend(
@@ -196,7 +207,7 @@ def _backend(
     kernel = geometry.kernel[-2:]
     is_pointwise = {*geometry.stride, *geometry.dilation, *kernel} == {1}
     is_large = batch > 1 or args.integer("groups") > 1 or (dims > 1 and min(kernel) > 3)
-    return "onednn" if is_large and (not is_pointwise or batch >= 16) else "native"
+    return "onednn" if x.dtype == "float32" and is_large and (not is_pointwise or batch >= 16) else "native"
 
 
 def _macs(dims: int, args: Arguments, x: Signal, y: Signal) -> int:
@@ -227,6 +238,57 @@ def _words(args: Arguments) -> str:
     return words + marks(args, ("stride", "s", 1), ("padding", "p", 0), *rest, ("dilation", "d", 1), ("groups", "g", 1))
 
 
+def _recognise(dims: int, evidence: Evidence) -> Guess | None:
+    """(out, in / groups, *kernel), or transposed (in, out / groups, *kernel), with bias (out,) or without.
+
+    A bias that is not as long as the first dimension proves it transposed. Else only the name can say so, and only
+    where both would fit: without a bias, or with as many channels in as out.
+    """
+    weight, bias = evidence.weight, evidence.bias
+    if len(weight) != dims + 2 or 0 in weight or (dims == 1 and not evidence.may_be_kernel()):
+        return None
+    plain, transposed = f"Conv{dims}d", f"ConvTranspose{dims}d"
+    if bias is not None and bias != weight[:1]:
+        return _proven_transposed(transposed, evidence)
+    others = ("Bilinear",) if dims == 1 and bias is not None else ()
+    if bias is not None and weight[0] != weight[1]:
+        return Guess(plain, _convolution_args(evidence), others)
+    if evidence.is_named(TRANSPOSED_NAME):
+        return Guess(transposed, _transposed_args(evidence), (plain, *others))
+    return Guess(plain, _convolution_args(evidence), (transposed, *others))
+
+
+def _proven_transposed(kind: str, evidence: Evidence) -> Guess | None:
+    """The bias counts the output channels, so here the groups are known."""
+    inputs, outputs_in_group = evidence.weight[:2]
+    outputs = evidence.bias[0] if evidence.bias and len(evidence.bias) == 1 else 0
+    groups = outputs // outputs_in_group
+    if not groups or outputs % outputs_in_group or inputs % groups:
+        return None
+    args = _transposed_args(evidence) | {"out_channels": outputs}
+    return Guess(kind, args | ({"groups": groups} if groups > 1 else {}))
+
+
+def _convolution_args(evidence: Evidence) -> Values:
+    outputs, inputs = evidence.weight[:2]
+    args: Values = {"in_channels": inputs, "out_channels": outputs, "kernel_size": _kernel(evidence)}
+    if inputs == 1 and evidence.is_named(DEPTHWISE_NAME):
+        args |= {"in_channels": outputs, "groups": outputs}
+    return args | evidence.without("bias")
+
+
+def _transposed_args(evidence: Evidence) -> Values:
+    inputs, outputs = evidence.weight[:2]
+    args: Values = {"in_channels": inputs, "out_channels": outputs, "kernel_size": _kernel(evidence)}
+    return args | evidence.without("bias")
+
+
+def _kernel(evidence: Evidence) -> Value:
+    """One number where all sides are alike, as it is usually written."""
+    kernel = evidence.weight[2:]
+    return kernel[0] if len(set(kernel)) == 1 else kernel
+
+
 def _forward(dims: int) -> Kind:
     return Kind(
         name=f"Conv{dims}d",
@@ -236,6 +298,7 @@ def _forward(dims: int) -> Kind:
         macs=partial(_macs, dims),
         window=partial(_window, dims),
         words=_words,
+        recognisers=(recogniser("weight", "bias", partial(_recognise, dims)),),
     )
 
 

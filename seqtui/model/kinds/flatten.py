@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal
+from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.sentences import arriving, dimension, times
 from seqtui.model.tensors import Shape
 
@@ -13,7 +14,7 @@ def _flatten_output(args: Arguments, x: Signal) -> Signal:
     """The dimensions start_dim to end_dim as one. Source: torch.nn.Flatten, "Shape"."""
     start, end = dimension(args.integer("start_dim"), x), dimension(args.integer("end_dim"), x)
     if start > end:
-        raise ShapeError(f"begins at dimension {start} and ends at {end}: {arriving(len(x.shape), 'dimension')}")
+        raise ShapeError(Misfit.NO_DIMENSIONS, first=start, last=end, arrives=arriving(len(x.shape), "dimension"))
     return Signal((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]), x.dtype)
 
 
@@ -31,7 +32,7 @@ def _unflatten_check(args: Arguments) -> None:
 def _unflatten_output(args: Arguments, x: Signal) -> Signal:
     """One dimension as several. Source: torch.nn.Unflatten, "Shape"; one size may be -1, which torch works out."""
     if not x.shape:
-        raise ShapeError("needs at least 1 dimension, 0 arrive")
+        raise ShapeError(Misfit.LEAST_DIMENSIONS, takes="1 dimension", arrives=arriving(0))
     axis = dimension(args.integer("dim"), x)
     sizes = _unflattened(args.integers("unflattened_size", 1), x.shape[axis])
     return Signal((*x.shape[:axis], *sizes, *x.shape[axis + 1 :]), x.dtype)
@@ -44,10 +45,10 @@ def _unflattened(sizes: Shape, length: int) -> Shape:
         raise ArgumentError(f"needs sizes of at least 0, of which one may be -1, not {times(sizes)}")
     if -1 not in sizes:
         if known != length:
-            raise ShapeError(f"takes {known} elements for {times(sizes)}, {arriving(length)}")
+            raise ShapeError(Misfit.ELEMENTS_FOR, takes=known, sizes=times(sizes), arrives=arriving(length))
         return sizes
     if not known or length % known:
-        raise ShapeError(f"takes a multiple of {known} elements for {times(sizes)}, {arriving(length)}")
+        raise ShapeError(Misfit.MULTIPLE_FOR, takes=known, sizes=times(sizes), arrives=arriving(length))
     return tuple(length // known if size == -1 else size for size in sizes)
 
 

@@ -7,9 +7,11 @@ mode. The tests ask torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from seqtui.model.kinds.misfits import Misfit
+from seqtui.model.kinds.recognise import Recogniser
 from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
 
@@ -21,8 +23,8 @@ class ShapeError(Exception):
     so that the layer it comes from can be added: "takes 400 features, 600 arrive" (+ " from flatten").
     """
 
-    def __init__(self, message: str, names_source: bool = True) -> None:
-        super().__init__(message)
+    def __init__(self, misfit: Misfit, names_source: bool = True, **words: object) -> None:
+        super().__init__(misfit.format(**words))
         self.names_source = names_source
 
 
@@ -64,6 +66,10 @@ class Arguments(Mapping[str, Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def with_dtype(self, dtype: str | None) -> Arguments:
+        """The same for a layer whose weights are of a type, by torch's word for it; None for torch's own choice."""
+        return Arguments({**self._values, "dtype": dtype})
 
     def integer(self, name: str) -> int:
         """A whole number. Raises ArgumentError for anything else."""
@@ -113,8 +119,19 @@ def no_tensors(args: Arguments) -> Shapes:
     return {}
 
 
+def no_single_output(args: Arguments, x: Signal) -> Output:
+    """The output of a kind that needs several tensors: nothing that a Sequential could hand on. Raises ShapeError."""
+    raise ShapeError(Misfit.NO_SINGLE, names_source=False)
+
+
 def accept(args: Arguments) -> None:
     """The check of a kind whose constructor refuses nothing that its parameters do not."""
+
+
+def same_place(args: Arguments, x: Signal) -> Window:
+    """The window of a kind that may mix the channels of (N, C, ...) but sees one place of them."""
+    dims = len(x.shape) - 2
+    return Window((1,) * dims, (1,) * dims)
 
 
 def no_words(args: Arguments) -> str:
@@ -127,9 +144,9 @@ class Kind:
     """All that is known of one class in torch.nn."""
 
     name: str
-    output: Callable[[Arguments, Signal], Output]
+    output: Callable[[Arguments, Signal], Output] = no_single_output
     """What comes out for what goes in. Raises ShapeError where torch's forward raises, ArgumentError where the
-    arguments only show themselves wrong in the forward pass."""
+    arguments only show themselves wrong in the forward pass. Left out for a kind that needs several tensors."""
     check: Callable[[Arguments], None] = accept
     """Raises ArgumentError where torch's constructor raises."""
     parameters: Callable[[Arguments], Shapes] = no_tensors
@@ -144,3 +161,12 @@ class Kind:
     """Whether each output element sees only the input element at its place, so that the receptive field stays."""
     words: Callable[[Arguments], str] = no_words
     """Its arguments in a few cells for the table, without the kind's name: `3→16 k3 p1`."""
+    recognisers: tuple[Recogniser, ...] = ()
+    """How it is told from its tensors, in a file that does not name its layers."""
+    kept_as: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> dotted attribute in which a live layer keeps it, for those not kept under their own name. Where a
+    flag is asked for and a tensor is found, its presence is the flag."""
+    follows: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> the argument whose value it takes when it is left out."""
+    not_kept: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> why no call can be read back from a layer that has it: "it keeps its cutoffs with one more"."""

@@ -1,18 +1,21 @@
-"""Batch, layer and group normalization, as they act in eval mode."""
+"""Normalization by what arrives: of features, of groups of channels, of neighbouring channels."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, Window
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, same_place
+from seqtui.model.kinds.misfits import Misfit
+from seqtui.model.kinds.recognise import GROUP_NORM_NAME, NORM_NAME, Evidence, Guess, recogniser
 from seqtui.model.kinds.sentences import (
     arriving,
     brief,
-    is_float,
     require_at_least,
     require_dimensions,
+    require_dtype,
     require_float,
+    require_least_dimensions,
+    require_several,
     require_size,
     times,
 )
@@ -22,53 +25,6 @@ from seqtui.model.tensors import Shape
 def _scale(args: Arguments, shape: Shape) -> Shapes:
     """weight, and bias if the arguments ask for one, of one shape."""
     return {"weight": shape, **({"bias": shape} if args.flag("bias") else {})}
-
-
-def _require_several(values: int, x: Signal) -> None:
-    """Raises ShapeError where each statistic would be taken of a single value."""
-    if values == 1:
-        raise ShapeError(f"needs more than one value to normalize, {times(x.shape)} arrives")
-
-
-def _batch_check(args: Arguments) -> None:
-    if args.flag("affine") or args.flag("track_running_stats"):
-        require_at_least(0, "num_features", args.integer("num_features"))
-
-
-def _batch_parameters(args: Arguments) -> Shapes:
-    """weight and bias (num_features,). Source: torch.nn.BatchNorm2d."""
-    return _scale(args, (args.integer("num_features"),)) if args.flag("affine") else {}
-
-
-def _batch_buffers(args: Arguments) -> Shapes:
-    """The running statistics, (num_features,), and a scalar count. Source: torch.nn.BatchNorm2d."""
-    if not args.flag("track_running_stats"):
-        return {}
-    features = (args.integer("num_features"),)
-    return {"running_mean": features, "running_var": features, "num_batches_tracked": ()}
-
-
-def _batch_output(allowed: tuple[int, ...], args: Arguments, x: Signal) -> Signal:
-    """(N, C, ...) kept; without running statistics it takes those of the batch. Source: torch.nn.BatchNorm2d."""
-    require_dimensions(x, *allowed)
-    is_tracking, is_affine = args.flag("track_running_stats"), args.flag("affine")
-    if args.number("eps") < 0 or (not is_tracking and args["eps"] == 0):
-        raise ArgumentError(f"needs eps {'of at least' if is_tracking else 'above'} 0, not {args['eps']}")
-    if not is_tracking:
-        _require_several(x.shape[0] * math.prod(x.shape[2:]), x)
-    if 0 in x.shape:  # torch passes nothing through, scaled at most
-        if is_affine:
-            require_at_least(1, "num_features", args.integer("num_features"))
-        return x if is_float(x) or not is_affine else Signal(x.shape, "float32")
-    if is_affine or is_tracking:
-        require_size(x, 1, args.integer("num_features"), "channels")
-    require_float(x)
-    return x
-
-
-def _batch_window(dims: int, args: Arguments, x: Signal) -> Window | None:
-    """An element each, but for statistics of the batch."""
-    return Window((1,) * dims, (1,) * dims) if args.flag("track_running_stats") else None
 
 
 def _normalized_shape(args: Arguments) -> Shape:
@@ -87,15 +43,28 @@ def _layer_parameters(args: Arguments) -> Shapes:
     return _scale(args, _normalized_shape(args)) if args.flag("elementwise_affine") else {}
 
 
-def _layer_output(args: Arguments, x: Signal) -> Signal:
-    """(*, *normalized_shape) kept. Source: torch.nn.LayerNorm, "Shape"."""
+def _rms_output(args: Arguments, x: Signal) -> Signal:
+    """(*, *normalized_shape) kept, whatever the weights' type. Source: torch.nn.RMSNorm, "Shape"."""
     shape = _normalized_shape(args)
     if not shape:
         raise ArgumentError("needs a normalized_shape")
     if x.shape[-len(shape) :] != shape:
-        raise ShapeError(f"takes {times(shape)} in the last dimensions, {times(x.shape)} arrives")
+        raise ShapeError(Misfit.LAST_SIZES, takes=times(shape), arrives=times(x.shape))
     require_float(x)
     return x
+
+
+def _layer_output(args: Arguments, x: Signal) -> Signal:
+    """The same, of the weights' type. Source: torch.nn.LayerNorm, "Shape"."""
+    y = _rms_output(args, x)
+    if args.flag("elementwise_affine"):
+        require_dtype(x, args, takes_half=True)
+    return y
+
+
+def _rms_parameters(args: Arguments) -> Shapes:
+    """weight of normalized_shape. Source: torch.nn.RMSNorm."""
+    return {"weight": _normalized_shape(args)} if args.flag("elementwise_affine") else {}
 
 
 def _group_check(args: Arguments) -> None:
@@ -113,40 +82,77 @@ def _group_parameters(args: Arguments) -> Shapes:
 
 def _group_output(args: Arguments, x: Signal) -> Signal:
     """(N, C, *) kept. Source: torch.nn.GroupNorm, "Shape"."""
-    if len(x.shape) < 2:
-        raise ShapeError(f"needs at least 2 dimensions, {arriving(len(x.shape))}")
+    require_least_dimensions(x, 2)
     groups = args.integer("num_groups")
     require_at_least(1, "num_groups", groups)
     if args.flag("affine"):
         require_size(x, 1, args.integer("num_channels"), "channels")
     elif x.shape[1] % groups:
-        raise ShapeError(f"takes channels that {groups} groups divide, {arriving(x.shape[1])}")
+        raise ShapeError(Misfit.GROUPED, takes=groups, arrives=arriving(x.shape[1]))
+    if args.flag("affine"):
+        require_dtype(x, args, takes_half=True)
     require_float(x)
-    _require_several(x.shape[0] * x.shape[1] // groups * math.prod(x.shape[2:]), x)
+    require_several(x.shape[0] * x.shape[1] // groups * math.prod(x.shape[2:]), x)
     return x
 
 
-def _batch(dims: int) -> Kind:
-    allowed = (2, 3) if dims == 1 else (dims + 2,)
-    return Kind(
-        name=f"BatchNorm{dims}d",
-        output=partial(_batch_output, allowed),
-        check=_batch_check,
-        parameters=_batch_parameters,
-        buffers=_batch_buffers,
-        window=partial(_batch_window, dims),
-        words=lambda args: brief(args["num_features"]),
-    )
+def _local_output(args: Arguments, x: Signal) -> Signal:
+    """(N, C, *) kept; int64 becomes float32. Source: torch.nn.LocalResponseNorm, "Shape"."""
+    require_least_dimensions(x, 3)
+    if 0 in x.shape:
+        return x
+    require_at_least(1, "size", args.integer("size"))
+    if x.dtype == "int64":
+        return Signal(x.shape, "float32")
+    require_float(x)
+    return x
+
+
+def _cross_map_output(args: Arguments, x: Signal) -> Signal:
+    """(N, C, H, W) kept. Source: torch.nn.CrossMapLRN2d."""
+    require_dimensions(x, 4)
+    require_at_least(1, "size", args.integer("size"))
+    if x.shape[1] == 0:
+        raise ShapeError(Misfit.NO_CHANNEL)
+    require_float(x)
+    return x
+
+
+def _recognise_layer(evidence: Evidence) -> Guess | None:
+    """Weight and bias of one shape: of several dimensions nothing else has them; of one, where the name says norm."""
+    shape = evidence.weight
+    if not shape or evidence.bias != shape:
+        return None
+    if len(shape) > 1:
+        return Guess("LayerNorm", {"normalized_shape": shape})
+    if not evidence.is_named(NORM_NAME) or evidence.is_named(GROUP_NORM_NAME):
+        return None
+    return Guess("LayerNorm", {"normalized_shape": shape[0]}, ("GroupNorm", "InstanceNorm2d", "BatchNorm2d"))
+
+
+def _recognise_group(evidence: Evidence) -> Guess | None:
+    """[n], [n], where the name says group: shapes do not tell it from a layer norm."""
+    if len(evidence.weight) != 1 or evidence.bias != evidence.weight or not evidence.is_named(GROUP_NORM_NAME):
+        return None
+    return Guess("GroupNorm", {"num_channels": evidence.weight[0]}, ("LayerNorm", "InstanceNorm2d", "BatchNorm2d"))
+
+
+def _recognise_rms(evidence: Evidence) -> Guess | None:
+    """[n] alone, which a PReLU may have too, where the name says norm."""
+    if len(evidence.weight) != 1 or not evidence.is_named(NORM_NAME):
+        return None
+    return Guess("RMSNorm", {"normalized_shape": evidence.weight[0]}, ("LayerNorm", "PReLU"))
 
 
 KINDS = (
-    *(_batch(dims) for dims in (1, 2, 3)),
     Kind(
         name="LayerNorm",
         output=_layer_output,
         check=_layer_check,
         parameters=_layer_parameters,
         words=lambda args: times(args["normalized_shape"]),
+        recognisers=(recogniser("weight bias", "", _recognise_layer),),
+        follows={"bias": "elementwise_affine"},
     ),
     Kind(
         name="GroupNorm",
@@ -154,5 +160,19 @@ KINDS = (
         check=_group_check,
         parameters=_group_parameters,
         words=lambda args: f"{args['num_channels']} in {args['num_groups']} groups",
+        recognisers=(recogniser("weight bias", "", _recognise_group),),
+        follows={"bias": "affine"},
+    ),
+    Kind(
+        name="RMSNorm",
+        output=_rms_output,
+        check=_layer_check,
+        parameters=_rms_parameters,
+        words=lambda args: times(args["normalized_shape"]),
+        recognisers=(recogniser("weight", "", _recognise_rms),),
+    ),
+    *(
+        Kind(name=name, output=output, window=same_place, words=lambda args: brief(args["size"]))
+        for name, output in (("LocalResponseNorm", _local_output), ("CrossMapLRN2d", _cross_map_output))
     ),
 )

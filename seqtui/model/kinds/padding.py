@@ -1,11 +1,23 @@
-"""Layers that pad with zeros or a reflection, and what each way of padding demands of the input."""
+"""Layers that pad, and what each way of padding demands of the input."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
-from seqtui.model.kinds.sentences import arriving, brief, require_dimensions, require_elements, times
+from seqtui.model.kinds.misfits import Misfit
+from seqtui.model.kinds.sentences import (
+    arriving,
+    brief,
+    is_float,
+    marks,
+    require_dimensions,
+    require_elements,
+    require_least_dimensions,
+    times,
+)
 
 Borders = tuple[tuple[int, int], ...]
 """Elements added before and after each of the last dimensions, first dimension first; negative ones crop."""
@@ -26,10 +38,10 @@ def padded(mode: str, borders: Borders, x: Signal) -> Signal:
     for (before, after), length in zip(borders, x.shape[-dims:], strict=True):
         verb, kept = BORROWING.get(mode, ("", 0))
         if verb and max(before, after) > length - kept:
-            raise ShapeError(f"{verb} {max(before, after)} elements, {arriving(length)}")
+            raise ShapeError(Misfit.MIRROR, verb=verb, takes=max(before, after), arrives=arriving(length))
     y = _extended(borders, x)
-    if min(y.shape) < 0 or max(y.shape[-dims:]) < 1:
-        raise ShapeError(f"crops everything, {times(x.shape[-dims:])} arrives")
+    if min(y.shape) < 0 or (mode != "circular" and max(y.shape[-dims:]) < 1):
+        raise ShapeError(Misfit.CROPS, how="", arrives=times(x.shape[-dims:]))
     return y
 
 
@@ -47,20 +59,36 @@ def _extended(borders: Borders, x: Signal) -> Signal:
     return Signal((*x.shape[:-dims], *lengths), x.dtype)
 
 
-def _zero_output(dims: int, args: Arguments, x: Signal) -> Signal:
+def _require_value(borders: Borders, args: Arguments, x: Signal) -> None:
+    """Raises for a value that no element of the input's type can take; None counts as 0."""
+    if args["value"] is None or math.isfinite(args.number("value")) or is_float(x):
+        return
+    if max(map(max, borders)) > 0:
+        raise ShapeError(Misfit.PADS_WITH, takes=args["value"], arrives=x.dtype)
+
+
+def _constant_output(dims: int, args: Arguments, x: Signal) -> Signal:
     """(*, *lengths) with borders added to the last dimensions, of any type. Source: torch.nn.ZeroPad2d, "Shape"."""
     borders = _borders(dims, args)
-    if len(x.shape) < len(borders):
-        raise ShapeError(f"needs at least {len(borders)} dimensions, {arriving(len(x.shape))}")
+    if "value" in args:
+        _require_value(borders, args, x)
+    require_least_dimensions(x, len(borders))
     for (before, after), length in zip(borders, x.shape[-len(borders) :], strict=True):
         if length + min(before, 0) + min(after, 0) < 0:
-            raise ShapeError(f"crops {-min(before, 0) - min(after, 0)} elements, {arriving(length)}")
+            raise ShapeError(
+                Misfit.MIRROR, verb="crops", takes=-min(before, 0) - min(after, 0), arrives=arriving(length)
+            )
     return _extended(borders, x)
 
 
-def _reflection_output(dims: int, args: Arguments, x: Signal) -> Signal:
-    """(N, C, *lengths) or (C, *lengths) with borders added, of any type. Source: torch.nn.ReflectionPad2d, "Shape"."""
-    return padded("reflect", _borders(dims, args), x)
+def _output(mode: str, dims: int, args: Arguments, x: Signal) -> Signal:
+    """(N, C, *lengths) or (C, *lengths) with borders added, of any type. Source: torch.nn.ReflectionPad2d, "Shape".
+
+    The kind's own dimensions only matter to circular padding; the others go by how many borders are given.
+    """
+    if mode == "circular":
+        require_dimensions(x, dims + 1, dims + 2)
+    return padded(mode, _borders(dims, args), x)
 
 
 def _window(dims: int, args: Arguments, x: Signal) -> Window:
@@ -68,11 +96,18 @@ def _window(dims: int, args: Arguments, x: Signal) -> Window:
 
 
 def _words(args: Arguments) -> str:
-    return brief(args["padding"])
+    return brief(args["padding"]) + (marks(args, ("value", "=", 0)) if "value" in args else "")
 
 
-KINDS = tuple(
-    Kind(name=f"{name}{dims}d", output=partial(output, dims), window=partial(_window, dims), words=_words)
-    for name, output in (("ZeroPad", _zero_output), ("ReflectionPad", _reflection_output))
-    for dims in (1, 2, 3)
+def _pad(name: str, dims: int, output: Callable[[Arguments, Signal], Signal]) -> Kind:
+    return Kind(name=f"{name}{dims}d", output=output, window=partial(_window, dims), words=_words)
+
+
+KINDS = (
+    *(_pad(name, dims, partial(_constant_output, dims)) for name in ("ZeroPad", "ConstantPad") for dims in (1, 2, 3)),
+    *(
+        _pad(name, dims, partial(_output, mode, dims))
+        for name, mode in (("ReflectionPad", "reflect"), ("ReplicationPad", "replicate"), ("CircularPad", "circular"))
+        for dims in (1, 2, 3)
+    ),
 )

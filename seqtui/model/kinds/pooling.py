@@ -1,19 +1,23 @@
-"""Max and average pooling of one to three dimensions, over a sliding window or down to a given size."""
+"""Pooling of one to three dimensions, over a sliding window or down to a given size, and what undoes it."""
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Output, ShapeError, Signal, Window
+from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.sentences import (
     arriving,
     brief,
     dilated,
+    is_float,
     marks,
     require_at_least,
     require_dimensions,
     require_elements,
     require_float,
+    require_least_dimensions,
     window_misfit,
 )
 from seqtui.model.tensors import Shape
@@ -98,9 +102,7 @@ def _target(dims: int, args: Arguments, x: Signal) -> Shape:
         raise ArgumentError(f"needs {dims} sizes for output_size, not {len(sizes)}")
     if wanted is None or (dims == 1 and None in sizes):
         raise ArgumentError("needs output_size")
-    least = dims + 1 if isinstance(wanted, tuple) else dims
-    if len(x.shape) < least:
-        raise ShapeError(f"needs at least {least} dimensions, {arriving(len(x.shape))}")
+    require_least_dimensions(x, dims + 1 if isinstance(wanted, tuple) else dims)
     out = tuple(length if size is None else size for size, length in zip(sizes, x.shape[-dims:], strict=True))
     whole = tuple(size for size in out if isinstance(size, int))
     if whole != out:
@@ -139,19 +141,106 @@ def _adaptive_max_output(dims: int, args: Arguments, x: Signal) -> Output:
     return (y, Signal(y.shape, "int64")) if args.flag("return_indices") else y
 
 
+def _exact_sizes(name: str, dims: int, args: Arguments) -> Shape:
+    """One whole number a dimension, or a single one that is no tuple. Raises ArgumentError for anything else."""
+    sizes = args.integers(name, dims)
+    if len(sizes) != dims:
+        raise ArgumentError(f"needs {dims} whole numbers for {name}, not {len(sizes)}")
+    return sizes
+
+
+def _power_output(dims: int, args: Arguments, x: Signal) -> Output:
+    """(N, C, *lengths) or (C, *lengths) -> new lengths; a maximum for an infinite norm, else made of averages.
+
+    Source: torch.nn.LPPool2d, "Shape", and torch.nn.functional.lp_pool2d.
+    """
+    norm = args.number("norm_type")
+    _exact_sizes("kernel_size", dims, args)
+    if math.isinf(norm):
+        return _max_output(dims, Arguments({**args, "padding": 0, "dilation": 1, "return_indices": False}), x)
+    if norm == 0:
+        raise ArgumentError("cannot take the root of norm_type 0")
+    if dims == 1:
+        args.integer("kernel_size")  # torch multiplies by it
+    y = _average_output(dims, Arguments({**args, "padding": 0, "divisor_override": None}), x)
+    return y if is_float(y) else Signal(y.shape, "float32")
+
+
+def _ratios(dims: int, args: Arguments) -> tuple[float, ...]:
+    """The part that is kept of each dimension. Raises ArgumentError for what is no part."""
+    value = args["output_ratio"]
+    ratios = value if isinstance(value, tuple) else (value,) * dims
+    parts = tuple(ratio for ratio in ratios if isinstance(ratio, int | float))
+    if len(parts) != len(ratios) or len(parts) < dims or not all(0 < part < 1 for part in parts[:dims]):
+        raise ArgumentError(f"needs {dims} numbers between 0 and 1 for output_ratio, not {brief(value)}")
+    return parts
+
+
+def _fractional_check(dims: int, args: Arguments) -> None:
+    if dims == 3:
+        require_at_least(1, "kernel_size", *args.integers("kernel_size", dims))
+    if (args["output_size"] is None) == (args["output_ratio"] is None):
+        raise ArgumentError("needs either output_size or output_ratio")
+    if args["output_ratio"] is not None:
+        _ratios(dims, args)
+
+
+def _fractional_lengths(dims: int, args: Arguments, x: Signal) -> Shape:
+    if args["output_ratio"] is None:
+        return _exact_sizes("output_size", dims, args)
+    ratios = _ratios(dims, args)
+    if dims == 2 and len(ratios) > 2:
+        raise ArgumentError(f"needs 2 numbers for output_ratio, not {len(ratios)}")
+    return tuple(int(length * ratio) for length, ratio in zip(x.shape[-dims:], ratios, strict=False))
+
+
+def _fractional_output(dims: int, args: Arguments, x: Signal) -> Output:
+    """(N, C, *lengths) or (C, *lengths) -> new lengths, windows at random places; with their places if asked for.
+
+    Source: torch.nn.FractionalMaxPool2d, "Shape", and ATen/native/FractionalMaxPool2d.cpp; in three dimensions torch
+    asks for one element more than the windows need.
+    """
+    require_dimensions(x, dims + 1, dims + 2)
+    require_float(x)
+    require_elements(x, 1)
+    kernel = _exact_sizes("kernel_size", dims, args)
+    out = _fractional_lengths(dims, args, x)
+    require_at_least(0, "output_size", *out)
+    overlapped = 1 if dims == 2 else 0
+    for size, window, length in zip(out, kernel, x.shape[-dims:], strict=True):
+        needed = size + window - overlapped
+        if needed > length:
+            raise ShapeError(Misfit.WINDOWS, takes=needed, count=size, window=window, arrives=arriving(length))
+    y = Signal((*x.shape[:-dims], *out), x.dtype)
+    return (y, Signal(y.shape, "int64")) if args.flag("return_indices") else y
+
+
 def _words(args: Arguments) -> str:
-    dilation = (("dilation", "d", 1),) if "dilation" in args else ()
-    stride = brief(args["kernel_size"])
-    return stride + marks(args, ("stride", "s", stride), ("padding", "p", 0), *dilation)
+    kernel = brief(args["kernel_size"])
+    rest = (("stride", "s", kernel), ("padding", "p", 0), ("dilation", "d", 1), ("norm_type", "L", ""))
+    return kernel + marks(args, *(mark for mark in rest if mark[0] in args))
+
+
+def _fractional_words(args: Arguments) -> str:
+    return f"k{brief(args['kernel_size'])}" + marks(args, ("output_size", "to ", None), ("output_ratio", "×", None))
 
 
 def _adaptive_words(args: Arguments) -> str:
     return brief(args["output_size"])
 
 
+_SLIDING = {"MaxPool": _max_output, "AvgPool": _average_output, "LPPool": _power_output}
+_FOLLOWS = {"stride": "kernel_size"}
+
+
 def _sliding(name: str, dims: int) -> Kind:
-    output = _max_output if name == "MaxPool" else _average_output
-    return Kind(name=f"{name}{dims}d", output=partial(output, dims), window=partial(_window, dims), words=_words)
+    return Kind(
+        name=f"{name}{dims}d",
+        output=partial(_SLIDING[name], dims),
+        window=partial(_window, dims),
+        words=_words,
+        follows={} if name == "LPPool" else _FOLLOWS,
+    )
 
 
 def _adaptive(name: str, dims: int) -> Kind:
@@ -159,7 +248,18 @@ def _adaptive(name: str, dims: int) -> Kind:
     return Kind(name=f"{name}{dims}d", output=partial(output, dims), words=_adaptive_words)
 
 
+def _fractional(dims: int) -> Kind:
+    return Kind(
+        name=f"FractionalMaxPool{dims}d",
+        output=partial(_fractional_output, dims),
+        check=partial(_fractional_check, dims),
+        words=_fractional_words,
+    )
+
+
 KINDS = (
-    *(_sliding(name, dims) for name in ("MaxPool", "AvgPool") for dims in (1, 2, 3)),
+    *(_sliding(name, dims) for name in _SLIDING for dims in (1, 2, 3)),
     *(_adaptive(name, dims) for name in ("AdaptiveAvgPool", "AdaptiveMaxPool") for dims in (1, 2, 3)),
+    *(_fractional(dims) for dims in (2, 3)),
+    *(Kind(name=f"MaxUnpool{dims}d", words=_words, follows=_FOLLOWS) for dims in (1, 2, 3)),
 )

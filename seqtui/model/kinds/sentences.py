@@ -6,8 +6,12 @@ Each `require_` raises the sentence that a person reads; `brief` and `marks` mak
 from __future__ import annotations
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, ShapeError, Signal
+from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
+
+MAX_REPEATS = 10_000
+"""Most layers that one layer may repeat: far more than any has, and few enough to name all their parameters."""
 
 
 def arriving(count: int, noun: str = "") -> str:
@@ -17,14 +21,30 @@ def arriving(count: int, noun: str = "") -> str:
 
 
 def is_float(x: Signal) -> bool:
-    """Whether a kind that computes with floats takes it; which float it is makes no difference to a rule."""
+    """Whether a kind that computes with floats takes it."""
     return x.dtype.startswith(("float", "bfloat"))
 
 
 def require_float(x: Signal) -> None:
     """Raises ShapeError for whole numbers and booleans."""
     if not is_float(x):
-        raise ShapeError(f"takes floating-point numbers, {x.dtype} arrives")
+        raise ShapeError(Misfit.NO_FLOATS, arrives=x.dtype)
+
+
+def weights_dtype(args: Arguments) -> str:
+    """torch's word for the type of the layer's weights: float32 where none is said, as torch makes them."""
+    return str(args.get("dtype") or "float32")
+
+
+def require_dtype(x: Signal, args: Arguments, takes_half: bool = False) -> None:
+    """Raises ShapeError for whole numbers, and for floats of another type than the layer's weights.
+
+    With `takes_half`, as for norms, float32 weights take floats of 16 bits as well.
+    """
+    require_float(x)
+    weights = weights_dtype(args)
+    if x.dtype != weights and not (takes_half and weights == "float32" and x.dtype in ("float16", "bfloat16")):
+        raise ShapeError(Misfit.OTHER_FLOATS, takes=weights, arrives=x.dtype)
 
 
 def require_dimensions(x: Signal, *allowed: int) -> None:
@@ -32,19 +52,32 @@ def require_dimensions(x: Signal, *allowed: int) -> None:
     if len(x.shape) not in allowed:
         *others, last = map(str, allowed)
         needed = f"{', '.join(others)} or {last}" if others else last
-        raise ShapeError(f"needs {needed} dimensions, {arriving(len(x.shape))}")
+        raise ShapeError(Misfit.DIMENSIONS, takes=needed, arrives=arriving(len(x.shape)))
+
+
+def require_least_dimensions(x: Signal, least: int) -> None:
+    """Raises ShapeError when the input has fewer dimensions."""
+    if len(x.shape) < least:
+        needed = f"{least} dimension{'s' if least > 1 else ''}"
+        raise ShapeError(Misfit.LEAST_DIMENSIONS, takes=needed, arrives=arriving(len(x.shape)))
 
 
 def require_size(x: Signal, axis: int, size: int, noun: str) -> None:
     """Raises ShapeError when a dimension, which must be there, has another size."""
     if x.shape[axis] != size:
-        raise ShapeError(f"takes {size} {noun}, {arriving(x.shape[axis])}")
+        raise ShapeError(Misfit.SIZE, noun=noun, takes=size, arrives=arriving(x.shape[axis]))
 
 
 def require_elements(x: Signal, first_axis: int) -> None:
     """Raises ShapeError when any dimension from an axis on is empty."""
     if 0 in x.shape[first_axis:]:
-        raise ShapeError(f"cannot work on an empty dimension, {times(x.shape)} arrives")
+        raise ShapeError(Misfit.EMPTY, arrives=times(x.shape))
+
+
+def require_several(values: int, x: Signal) -> None:
+    """Raises ShapeError where each statistic would be taken of a single value."""
+    if values == 1:
+        raise ShapeError(Misfit.SINGLE_VALUE, arrives=times(x.shape))
 
 
 def require_at_least(least: int, name: str, *values: int) -> None:
@@ -54,6 +87,12 @@ def require_at_least(least: int, name: str, *values: int) -> None:
             raise ArgumentError(f"needs {name} of at least {least}, not {brief(values)}")
 
 
+def require_at_most(most: int, name: str, value: int) -> None:
+    """Raises ArgumentError when an argument is larger."""
+    if value > most:
+        raise ArgumentError(f"needs {name} of at most {most}, not {value}")
+
+
 def dimension(index: int, x: Signal) -> int:
     """The index of a dimension counted from the front, where a scalar counts as having one.
 
@@ -61,7 +100,7 @@ def dimension(index: int, x: Signal) -> int:
     """
     dims = max(len(x.shape), 1)
     if not -dims <= index < dims:
-        raise ShapeError(f"works on dimension {index}, {arriving(len(x.shape), 'dimension')}")
+        raise ShapeError(Misfit.NO_DIMENSION, takes=index, arrives=arriving(len(x.shape), "dimension"))
     return index % dims
 
 
@@ -73,10 +112,8 @@ def dilated(kernel: Shape, dilation: Shape) -> Shape:
 def window_misfit(window: Shape, lengths: Shape, padded: Shape) -> ShapeError:
     """The error for a window that is larger than what arrives with its padding, sizes in elements a dimension."""
     if padded == lengths:
-        return ShapeError(f"cannot fit a window of {times(window)} into {times(lengths)}")
-    return ShapeError(
-        f"cannot fit a window of {times(window)} into {times(padded)} with padding, {times(lengths)} arrives"
-    )
+        return ShapeError(Misfit.WINDOW, takes=times(window), arrives=times(lengths))
+    return ShapeError(Misfit.PADDED_WINDOW, takes=times(window), padded=times(padded), arrives=times(lengths))
 
 
 def times(value: Value) -> str:

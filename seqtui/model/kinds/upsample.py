@@ -1,8 +1,9 @@
-"""Upsample: a signal, an image or a volume to another size, by any of torch's interpolations."""
+"""Upsample and its two older forms: a signal, an image or a volume to another size, by torch's interpolations."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Signal
 from seqtui.model.kinds.pooling import adaptive_average
@@ -47,7 +48,7 @@ def _lengths(args: Arguments, lengths: Shape) -> Shape:
     if size is None:
         factors = _each("scale_factor", scale, lengths)
         return tuple(_whole(length * factor) for length, factor in zip(lengths, factors, strict=True))
-    if args["recompute_scale_factor"]:
+    if args.get("recompute_scale_factor"):
         raise ArgumentError("cannot recompute_scale_factor from a size")
     return tuple(_whole(length) for length in _each("size", size, lengths))
 
@@ -66,20 +67,32 @@ def _output(args: Arguments, x: Signal) -> Signal:
     assert isinstance(mode, str)  # it is a key of the table
     if mode in ("nearest", "nearest-exact", "area") and args["align_corners"] is not None:
         raise ArgumentError(f"cannot set align_corners with mode {mode}")
+    return _resized(mode, args, x)
+
+
+def _resized(mode: str, args: Arguments, x: Signal) -> Signal:
     require_dimensions(x, *MODES[mode])
     out = _lengths(args, x.shape[2:])
     if mode == "area":
         return adaptive_average(out, x)
-    require_float(x)
+    if x.dtype != "uint8" or mode in ("linear", "trilinear"):  # bytes too, as images are made of
+        require_float(x)
     require_elements(x, 1)
     require_at_least(1, "every new length", *out)
     return Signal((*x.shape[:2], *out), x.dtype)
 
 
 def _words(args: Arguments) -> str:
-    size, mode = args["size"], args["mode"]
-    change = f"to {brief(size)}" if size is not None else f"×{brief(args['scale_factor'])}"
-    return change if mode == "nearest" else f"{change} {mode}"
+    return _change(args) if args["mode"] == "nearest" else f"{_change(args)} {args['mode']}"
 
 
-KINDS = (Kind(name="Upsample", output=_output, check=_check, words=_words),)
+def _change(args: Arguments) -> str:
+    size = args["size"]
+    return f"to {brief(size)}" if size is not None else f"×{brief(args['scale_factor'])}"
+
+
+KINDS = (
+    Kind(name="Upsample", output=_output, check=_check, words=_words),
+    Kind(name="UpsamplingNearest2d", output=partial(_resized, "nearest"), check=_check, words=_change),
+    Kind(name="UpsamplingBilinear2d", output=partial(_resized, "bilinear"), check=_check, words=_change),
+)
