@@ -1,0 +1,72 @@
+"""Tensors that are one: which they are, and how they stay so while their layers move and change their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
+from seqtui.model.tree import Change, TensorPlace, find_tensor, joined, with_changes
+
+
+def tie_groups(model: ModelSpec) -> dict[str, list[TensorPlace]]:
+    """By the full name of every tensor that is one with others, all of these, itself too, the owner first."""
+    groups: dict[str, list[TensorPlace]] = {}
+    for path, layer in _tied_layers("", model.root):
+        for name, owner in layer.tied.items():
+            if owner not in groups:
+                place = find_tensor(model, owner)
+                groups[owner] = [place] if place else []
+            groups[owner].append((path, name))
+    return {joined(*place): group for group in groups.values() for place in group}
+
+
+def _tied_layers(path: str, layer: LayerSpec) -> Iterator[tuple[str, LayerSpec]]:
+    """The layers with tied tensors in one, itself too, in order."""
+    if layer.tied:
+        yield path, layer
+    if isinstance(layer.layers, Deferred):  # a guess ties nothing
+        return
+    for child in [child for child in layer.layers if child.tied or child.layers]:
+        yield from _tied_layers(joined(path, child.name), child)
+
+
+def keeping_ties(model: ModelSpec, change: Callable[[ModelSpec], ModelSpec]) -> ModelSpec:
+    """What a change of places gives, with every tied tensor tied still.
+
+    While layers move, all tensors that are one carry the same mark in `tied`; then the first of them owns the numbers.
+    """
+    groups = tie_groups(model)
+    if not groups:
+        return change(model)
+    marks: dict[str, dict[str, str]] = {}
+    for group in groups.values():
+        for path, name in group:
+            marks.setdefault(path, {})[name] = joined(*group[0])
+    changed = change(with_changes(model, {path: _tying(tied) for path, tied in marks.items()}))
+    marked = list(_tied_layers("", changed.root))
+    first: dict[str, str] = {}
+    for path, layer in marked:
+        for name, mark in layer.tied.items():
+            first.setdefault(mark, joined(path, name))
+    return with_changes(
+        changed,
+        {
+            path: _tying({name: first[mark] for name, mark in layer.tied.items() if first[mark] != joined(path, name)})
+            for path, layer in marked
+        },
+    )
+
+
+def _tying(tied: Mapping[str, str]) -> Change:
+    return lambda layer: replace(layer, tied=tied)
+
+
+def untied(layer: LayerSpec) -> LayerSpec:
+    """A copy's layers: nothing in it is tied."""
+    return replace(layer, tied={}, layers=tuple(map(untied, layer.layers)))
+
+
+def sharing(model: ModelSpec, name: str) -> list[str]:
+    """The full names of all other tensors that are one with this one, its owner first."""
+    return [other for place in tie_groups(model).get(name, ()) if (other := joined(*place)) != name]
