@@ -1,0 +1,36 @@
+"""What an edit is: a small frozen value that makes one model of another, and one line of text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+from seqtui.model.language import Slot
+from seqtui.model.spec import ModelSpec
+
+
+class Edit(Protocol):
+    """A change of a model as a value."""
+
+    def apply(self, model: ModelSpec) -> ModelSpec:
+        """The changed model. Raises EditError, and then nothing has changed."""
+
+    def __str__(self) -> str:
+        """The edit in a line that reads back to the same edit; of a batch in several."""
+
+
+class Line(ABC):
+    """An edit that is written as a verb and slots, of which each fills one field."""
+
+    __slots__ = ()
+
+    verb: ClassVar[str]
+    slots: ClassVar[tuple[Slot, ...]]
+
+    @abstractmethod
+    def apply(self, model: ModelSpec) -> ModelSpec:
+        """The changed model. Raises EditError, and then nothing has changed."""
+
+    def __str__(self) -> str:
+        words = (slot.write(getattr(self, slot.field)) for slot in self.slots)
+        return " ".join([self.verb, *(word for word in words if word)])

@@ -1,0 +1,92 @@
+"""All edits: the table of verbs, a line of text to an edit, and several edits as one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from seqtui.errors import EditError
+from seqtui.model import content_edits, structure_edits, tensor_edits
+from seqtui.model.edit import Edit, Line
+from seqtui.model.language import form_words, split_words
+from seqtui.model.spec import ModelSpec
+
+VERBS: dict[str, type[Line]] = {
+    edit.verb: edit
+    for edit in (
+        structure_edits.Insert,
+        structure_edits.Remove,
+        structure_edits.Move,
+        structure_edits.Rename,
+        structure_edits.Copy,
+        content_edits.Set,
+        content_edits.Replace,
+        structure_edits.Group,
+        structure_edits.Ungroup,
+        content_edits.Enable,
+        content_edits.Disable,
+        tensor_edits.Freeze,
+        tensor_edits.Unfreeze,
+        tensor_edits.Fill,
+        tensor_edits.Cast,
+        tensor_edits.Drop,
+        content_edits.Input,
+        content_edits.Meta,
+        content_edits.Unmeta,
+        tensor_edits.Untie,
+    )
+}
+"""Every edit that is written in a line, by the word that begins it."""
+
+
+def parse_edit(line: str) -> Edit | None:
+    """The edit that a line writes; None for an empty one and for a comment. Raises EditError."""
+    verb, *_ = [*line.split(maxsplit=1), "#"]
+    if verb.startswith("#"):
+        return None
+    if verb not in VERBS:
+        close = get_close_matches(verb, VERBS, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Edits are {', '.join(VERBS)}."
+        raise EditError(f"there is no edit {verb[:60]}", hint)
+    kind = VERBS[verb]
+    try:
+        _, *words = split_words(line)
+        values = {slot.field: slot.read(words) for slot in kind.slots}
+        if words:
+            raise EditError(f"{words[0].text[:60]} is left over")
+    except EditError as error:
+        raise EditError(f"{verb}: {error.message}", error.hint or form_words(verb, kind.slots)) from None
+    return kind(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several edits as one step: all of them apply, or none."""
+
+    edits: tuple[Edit, ...]
+
+    def apply(self, model: ModelSpec) -> ModelSpec:
+        """Raises EditError with the edit that cannot apply."""
+        for edit in self.edits:
+            try:
+                model = edit.apply(model)
+            except EditError as error:
+                raise EditError(f"{edit}: {error.message}", error.hint) from None
+        return model
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.edits))
+
+
+def parse_edits(lines: Iterable[str]) -> list[Edit]:
+    """The edits of a recipe. Raises EditError that names the line."""
+    edits: list[Edit] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            edit = parse_edit(line)
+        except EditError as error:
+            raise EditError(f"line {number}: {error.message}", error.hint) from None
+        if edit is not None:
+            edits.append(edit)
+    return edits

@@ -1,0 +1,211 @@
+"""What becomes of a layer's tensors when its arguments change: kept, resized around what was there, or made anew.
+
+Nothing is read or computed here: a tensor that is to be made is a `NewTensor`, a note of how.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from seqtui.errors import EditError
+from seqtui.model.guess_kinds import guess_kind
+from seqtui.model.kinds import KINDS
+from seqtui.model.kinds.catalogue import bind
+from seqtui.model.kinds.kind import ArgumentError, Shapes
+from seqtui.model.spec import LayerSpec, ModelSpec, Value
+from seqtui.model.spec_json import MAX_LAYERS, REPEATS
+from seqtui.model.tensors import DTYPES, NewTensor, Shape, TensorInfo, TensorRef, is_possible
+from seqtui.model.tree import joined
+
+COUNTER = "num_batches_tracked"
+"""The one tensor of torch.nn's layers that is no floating one."""
+
+
+def seed_of(path: str, text: str) -> int:
+    """The seed of what an edit makes at a path, where none is given: a replayed edit gives the same numbers."""
+    return zlib.crc32(f"{path}\n{text}".encode("utf-8", "surrogatepass"))
+
+
+def expected_tensors(path: str, kind: str, args: Mapping[str, Value]) -> Shapes:
+    """Parameters, then buffers, that torch gives a layer. Raises EditError for arguments that torch refuses."""
+    rule = KINDS[kind]
+    for name in REPEATS:
+        count = args.get(name)
+        if isinstance(count, int) and count > MAX_LAYERS:
+            raise EditError(f"{path} would repeat itself {count:,} times; the limit is {MAX_LAYERS:,}")
+    try:
+        bound = bind(kind, args)
+        rule.check(bound)
+        shapes = {**rule.parameters(bound), **rule.buffers(bound)}
+    except ArgumentError as error:
+        raise EditError(f"{path} {error}") from None
+    if not all(is_possible(shape) for shape in shapes.values()):
+        raise EditError(f"{path} would have more numbers than torch can count")
+    return shapes
+
+
+def own_shapes(layer: LayerSpec) -> Shapes:
+    """The tensors that a layer has by its kind and arguments; none where these are not known or not torch's."""
+    if layer.kind not in KINDS or layer.origin == "opaque":
+        return {}
+    try:
+        return expected_tensors(layer.name, layer.kind, layer.args)
+    except EditError:
+        return {}
+
+
+def is_made_of(layer: LayerSpec) -> bool:
+    """Whether a layer's tensors are exactly those of its kind and arguments."""
+    return bool(layer.tensors) and {tensor.name: tensor.shape for tensor in layer.tensors} == own_shapes(layer)
+
+
+def as_tensors_tell(layer: LayerSpec) -> LayerSpec:
+    """The layer with its guess made anew, after its tensors have changed; one that is not guessed as it is."""
+    if layer.origin != "guessed":
+        return layer
+    guess = guess_kind(layer.name, tuple((tensor.name, tensor.dtype, tensor.shape) for tensor in layer.tensors))
+    if guess is None:
+        return replace(layer, kind=None, args={}, origin="opaque", alternatives=())
+    return replace(layer, kind=guess.kind, args=guess.args, alternatives=guess.alternatives)
+
+
+def floating_dtype(model: ModelSpec) -> str:
+    """The type that new weights get: that of the model's first floating tensor of a torch type, else F32."""
+    for _, layer in model.walk():
+        for tensor in layer.tensors:
+            if _is_weight(tensor.dtype):
+                return tensor.dtype
+    return "F32"
+
+
+def _is_weight(dtype: str) -> bool:
+    """Whether torch's constructors make weights of a type, by safetensors' word."""
+    row = DTYPES.get(dtype)
+    return row is not None and row.family == "float" and row.bits >= 16
+
+
+def new_tensors(shapes: Shapes, dtype: str, seed: int) -> tuple[TensorInfo, ...]:
+    """The tensors of a new layer, all to be made as torch makes them."""
+    return tuple(
+        _tensor(name, "I64" if name == COUNTER else dtype, shape, NewTensor(seed)) for name, shape in shapes.items()
+    )
+
+
+def changed_tensors(
+    layer: LayerSpec, shapes: Shapes, dtype: str, seed: int, is_fresh: bool = False
+) -> tuple[TensorInfo, ...]:
+    """The tensors of a layer, given as it is before, once its kind or arguments ask for these shapes.
+
+    One whose shape stays is kept. Of another the leading block that both shapes have is kept, or with `is_fresh`
+    nothing. One of another number of dimensions is made anew. What the layer holds beside the tensors of its kind stays
+    as it is. `dtype` is for new tensors of a layer that has none to go by. Raises EditError for numbers of a type that
+    torch makes no weights of.
+    """
+    old = {tensor.name: tensor for tensor in layer.tensors}
+    own_dtype = next((tensor.dtype for tensor in layer.tensors if _is_weight(tensor.dtype)), dtype)
+    tensors: list[TensorInfo] = []
+    for name, shape in shapes.items():
+        tensor = old.get(name)
+        if tensor is None:
+            tensors += new_tensors({name: shape}, own_dtype, seed)
+        elif tensor.shape == shape:
+            tensors.append(tensor)
+        elif not _is_weight(tensor.dtype):
+            full = joined(layer.name, name)
+            raise EditError(f"{full} is of type {tensor.dtype} that torch makes none of, so its shape must stay")
+        else:
+            ref = NewTensor(seed) if is_fresh else _resized(tensor, shape, seed)
+            tensors.append(_tensor(name, tensor.dtype, shape, ref))
+    own_names = own_shapes(layer).keys() | shapes.keys()
+    return (*tensors, *(tensor for tensor in layer.tensors if tensor.name not in own_names))
+
+
+def _resized(tensor: TensorInfo, shape: Shape, seed: int) -> NewTensor:
+    """How a tensor of another shape is made around what can be kept of it.
+
+    Of one that was resized before only the block that was kept is there to keep; one that was filled is filled again.
+    """
+    match tensor.ref:
+        case TensorRef() as keep:
+            kept = tensor.shape
+        case NewTensor(keep=TensorRef() as keep, kept=kept):
+            pass
+        case NewTensor(init=init):
+            return NewTensor(seed, init if len(tensor.shape) == len(shape) else None)
+        case _:
+            return NewTensor(seed)
+    block = tuple(map(min, kept, shape))
+    return NewTensor(seed, keep=keep, kept=block) if len(kept) == len(shape) and all(block) else NewTensor(seed)
+
+
+def cast_tensor(tensor: TensorInfo, dtype: str) -> TensorInfo:
+    """The tensor with its numbers converted; both types are among `DTYPES`, `dtype` is safetensors' word."""
+    if tensor.dtype == dtype:
+        return tensor
+    ref = tensor.ref
+    if isinstance(ref, TensorRef):
+        ref = NewTensor(0, keep=ref, kept=tensor.shape)
+    return _tensor(tensor.name, dtype, tensor.shape, ref)
+
+
+def _tensor(name: str, dtype: str, shape: Shape, ref: TensorRef | NewTensor | None) -> TensorInfo:
+    return TensorInfo(name, dtype, shape, math.prod(shape) * DTYPES[dtype].bits // 8, ref)
+
+
+# The plan
+
+Action = Literal["keep", "resize", "fresh", "drop"]
+
+
+class Planned(NamedTuple):
+    """What becomes of one tensor when the model is saved."""
+
+    name: str
+    """Its full name then; of one that is dropped, the name that it had."""
+    action: Action
+    source: str
+    """The full name in the file of what is kept of it, empty when nothing is; of one that is dropped, its own there."""
+    shape: Shape
+    num_kept: int
+    num_new: int
+    """Elements."""
+
+
+def weights_plan(before: ModelSpec, after: ModelSpec) -> list[Planned]:
+    """What a save of `after` does with each tensor, in its order; then what of `before` it leaves out.
+
+    Numbers that are made anew under the name they had are told once, as fresh.
+    """
+    now = list(_all_tensors(after))
+    used = {source for _, tensor in now if (source := _source(tensor))}
+    fresh = {name for name, tensor in now if _source(tensor) is None}
+    gone = [
+        Planned(name, "drop", ref.name, tensor.shape, 0, 0)
+        for name, tensor in _all_tensors(before)
+        if (ref := tensor.stored) and ref not in used and name not in fresh
+    ]
+    return [*(_planned(name, tensor) for name, tensor in now), *gone]
+
+
+def _all_tensors(model: ModelSpec) -> Iterator[tuple[str, TensorInfo]]:
+    """(full name, tensor) of every tensor of a model."""
+    for path, layer in (("", model.root), *model.walk()):
+        for tensor in layer.tensors:
+            yield joined(path, tensor.name), tensor
+
+
+def _source(tensor: TensorInfo) -> TensorRef | None:
+    """The stored tensor of which something is kept."""
+    return tensor.ref.keep if isinstance(tensor.ref, NewTensor) else tensor.ref
+
+
+def _planned(name: str, tensor: TensorInfo) -> Planned:
+    count, source = math.prod(tensor.shape), _source(tensor)
+    if source is None:
+        return Planned(name, "fresh", "", tensor.shape, 0, count)
+    kept = math.prod(tensor.ref.kept) if isinstance(tensor.ref, NewTensor) else count
+    return Planned(name, "keep" if kept == count else "resize", source.name, tensor.shape, kept, count - kept)
