@@ -49,6 +49,10 @@ class FileError(SeqtuiError):
     exit_code = 4
 
 
+class FileChangedError(FileError):
+    """What stands where a file is to be written is not what was expected there: whoever asked may want it replaced."""
+
+
 class EngineError(SeqtuiError):
     """torch is missing, or what was asked of it failed."""
 

@@ -13,6 +13,7 @@ class MemorySource:
     """Tensors by name as (dtype, shape, bytes)."""
 
     source_id = "memory"
+    stamp = None
 
     def __init__(self, tensors: Mapping[str, tuple[str, Shape, bytes]]) -> None:
         self.tensors = {

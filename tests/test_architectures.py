@@ -119,9 +119,7 @@ def test_shapes_and_counts_are_those_of_torch(name: str, tmp_path: Path) -> None
     x = torch.zeros(shape, dtype=getattr(torch, dtype))
     seen: dict[str, Shape] = {}
     for path, module in leaves(net):
-        module.register_forward_hook(
-            lambda module, args, output, path=path: seen.update({path: tuple(output.shape)})  # type: ignore[misc]  # mypy cannot type a lambda's default
-        )
+        module.register_forward_hook(lambda module, args, output, path=path: seen.update({path: tuple(output.shape)}))
     with torch.no_grad():
         output: Tensor = net(x)
     for _, module in leaves(net):

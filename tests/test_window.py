@@ -84,6 +84,7 @@ def test_a_slice_that_is_not_there() -> None:
 class Pattern:
     """A tensor of 50,000 by 4,000 float32 that nobody has to hold: element i is i modulo 1,009."""
 
+    stamp = None
     source_id = "pattern"
     num_bytes = 50_000 * 4_000 * 4
 

@@ -16,18 +16,18 @@ MODEL_SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".safetensors.index.json"
 
 
-def open_model(path: str) -> OpenedModel:
+def open_model(path: str, source_id: str = "") -> OpenedModel:
     """The model in a file, or in a folder that holds one. Only its header is read.
 
     Layers come from the spec in the file, else they are guessed from names and shapes. The result's path is that of the
-    file itself. Raises FormatError for a file that is damaged or no model, FileError for one that cannot be reached and
-    for a folder with no model, or several.
+    file itself, and so is the `source_id` that its tensors are referred to by, unless one is given. Raises FormatError
+    for a file that is damaged or no model, FileError for one that cannot be reached and for a folder with no model, or
+    several.
     """
     file = _file_in(path) if os.path.isdir(path) else path
     if file.endswith(INDEX_SUFFIX) and os.path.isfile(file):
         raise _sharded(file, os.path.dirname(file) or ".")
-    source_id = os.path.abspath(file)
-    source = SafetensorsFile.open(file, source_id)
+    source = SafetensorsFile.open(file, source_id or os.path.abspath(file))
     try:
         return _opened(source, file)
     except BaseException:

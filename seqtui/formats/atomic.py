@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from seqtui.errors import FileError
+from seqtui.errors import FileChangedError, FileError
 from seqtui.formats.byte_source import Stamp, stamp_from, stamp_of
 
 Bytes = bytes | bytearray | memoryview
@@ -99,7 +99,7 @@ def _check_expected(path: str, target: str, expected: Expected) -> None:
     now = stamp_of(target)
     if now != (None if expected == "absent" else expected):
         what = "it exists already" if expected == "absent" else "somebody changed it since it was opened"
-        raise FileError(what, "Save under another name, or open it again.", path)
+        raise FileChangedError(what, "Save under another name, or open it again.", path)
 
 
 def _create_beside(target: str, *, is_new: bool) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from seqtui.formats.byte_source import Stamp
 from seqtui.model.tensors import TensorInfo
 
 
@@ -22,6 +23,10 @@ class TensorSource(Protocol):
     @property
     def num_bytes(self) -> int:
         """Bytes of all tensors together."""
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """The file as it was when it was opened; None where there is no such thing."""
 
     def read_into(self, name: str, start: int, buffer: memoryview) -> None:
         """Fill a writable byte buffer with the tensor's bytes (little-endian, row-major) from byte `start` of it on.
