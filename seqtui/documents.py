@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from seqtui.model.infer import LayerInfo
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import args_to_json
 from seqtui.model.tensors import TensorInfo
 from seqtui.workspace import View
+
+if TYPE_CHECKING:  # a summary needs no plan
+    from seqtui.model.weights_kept import Planned
 
 SCHEMA = 1
 """Raised when a key changes its meaning; keys are only ever added."""
@@ -18,14 +22,13 @@ Document = dict[str, object]
 
 def summary_document(view: View) -> Document:
     """The `summary` document of a model."""
-    opened, model, inference = view.opened, view.model, view.inference
-    total = inference.total
+    opened, model, total = view.opened, view.model, view.inference.total
     layers = [
-        _layer(path, layer, inference.info(path, layer), source)
-        for (path, layer), source in zip(model.walk(), _sources(model), strict=True)
+        _layer(view, path, layer, source) for (path, layer), source in zip(model.walk(), _sources(model), strict=True)
     ]
     if model.root.tensors:
-        layers.append(_layer("", LayerSpec("", None, tensors=model.root.tensors, origin="opaque"), LayerInfo(), None))
+        rest = LayerSpec("", None, tensors=model.root.tensors, origin="opaque")
+        layers.append(_layer(view, "", rest, None))
     return {
         "schema": SCHEMA,
         "file": opened.path,
@@ -38,7 +41,7 @@ def summary_document(view: View) -> Document:
             "buffers": total.num_buffers,
             "macs": total.macs,
             "bytes": view.num_bytes,
-            "tensors": sum(len(source.tensors) for source in opened.sources.values()),
+            "tensors": _num_tensors(model),
         },
         "metadata": dict(model.metadata),
         "prefix": opened.prefix,
@@ -46,13 +49,30 @@ def summary_document(view: View) -> Document:
     }
 
 
-def tensor_document(prefix: str, tensor: TensorInfo) -> Document:
-    """Name, shape, type and bytes of a tensor; `prefix` is its layer's path with a dot.
+def edit_document(view: View, plan: Iterable[Planned]) -> Document:
+    """The `edit` document: the summary of the result, and what becomes of each tensor, under its name in the file."""
+    rows = [
+        {
+            "name": f"{view.opened.prefix}{row.name}",
+            "action": row.action,
+            "from": row.source or None,
+            "shape": list(row.shape),
+        }
+        for row in plan
+    ]
+    return {**summary_document(view), "weights_plan": rows}
 
-    The name is the one in the file, where a file holds it.
-    """
+
+def _num_tensors(model: ModelSpec) -> int:
+    """Tensors that the file holds, or will when it is saved."""
+    layers = (model.root, *(layer for _, layer in model.walk()))
+    return sum(tensor.ref is not None for layer in layers for tensor in layer.tensors)
+
+
+def tensor_document(prefix: str, tensor: TensorInfo) -> Document:
+    """Name, shape, type and bytes of a tensor; `prefix` is what stands before its own name in the file."""
     return {
-        "name": tensor.stored.name if tensor.stored else f"{prefix}{tensor.name}",
+        "name": f"{prefix}{tensor.name}",
         "shape": list(tensor.shape),
         "dtype": tensor.dtype,
         "bytes": tensor.nbytes,
@@ -76,8 +96,9 @@ def _sources(model: ModelSpec) -> Iterator[list[str] | None]:
                 idle = f"{path}."
 
 
-def _layer(path: str, layer: LayerSpec, info: LayerInfo, source: list[str] | None) -> Document:
-    prefix = f"{path}." if path else ""
+def _layer(view: View, path: str, layer: LayerSpec, source: list[str] | None) -> Document:
+    info = view.inference.info(path, layer) if path else LayerInfo()
+    prefix = f"{view.opened.prefix}{path}." if path else view.opened.prefix
     return {
         "path": path,
         "kind": layer.kind,
@@ -95,10 +116,15 @@ def _layer(path: str, layer: LayerSpec, info: LayerInfo, source: list[str] | Non
         "macs": info.macs,
         "activation_bytes": info.activation_bytes,
         "receptive_field": info.receptive_field,
-        "problem": _problem(info),
+        "problem": _problem(view, path, info),
         "tensors": [tensor_document(prefix, tensor) for tensor in layer.tensors],
     }
 
 
-def _problem(info: LayerInfo) -> Mapping[str, object] | None:
-    return {"message": info.problem.message, "fixes": list(info.problem.fixes)} if info.problem else None
+def _problem(view: View, path: str, info: LayerInfo) -> Document | None:
+    """What does not fit at a layer, and the edits that would mend it."""
+    if info.problem is None:
+        return None
+    from seqtui.model.problems import fixes  # all edits: 20 ms that a summary seldom needs
+
+    return {"message": info.problem.message, "fixes": list(map(str, fixes(view.model, view.inference, path)))}

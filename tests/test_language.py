@@ -15,6 +15,7 @@ from seqtui.model.content_edits import Disable, Enable, Input, Meta, Replace, Se
 from seqtui.model.edit import Edit
 from seqtui.model.edits import VERBS, Batch, parse_edit, parse_edits
 from seqtui.model.language import Place, form_words, split_words
+from seqtui.model.problems import Fix
 from seqtui.model.spec import LayerValue, Value
 from seqtui.model.structure_edits import Copy, Group, Insert, Move, Remove, Rename, Ungroup
 from seqtui.model.tensor_edits import Cast, Drop, Fill, Freeze, Unfreeze, Untie
@@ -66,6 +67,8 @@ LINES: dict[str, Edit] = {
     'meta epoch "3 of 5"': Meta("epoch", "3 of 5"),
     "unmeta epoch": Unmeta("epoch"),
     "untie head.weight": Untie("head.weight"),
+    "fix": Fix(),
+    "fix features.conv1": Fix("features.conv1"),
 }
 
 

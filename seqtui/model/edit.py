@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from seqtui.errors import EditError
 from seqtui.model.language import Slot
 from seqtui.model.spec import ModelSpec
 
@@ -34,3 +36,22 @@ class Line(ABC):
     def __str__(self) -> str:
         words = (slot.write(getattr(self, slot.field)) for slot in self.slots)
         return " ".join([self.verb, *(word for word in words if word)])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Several edits as one step: all of them apply, or none."""
+
+    edits: tuple[Edit, ...]
+
+    def apply(self, model: ModelSpec) -> ModelSpec:
+        """Raises EditError with the edit that cannot apply."""
+        for edit in self.edits:
+            try:
+                model = edit.apply(model)
+            except EditError as error:
+                raise EditError(f"{edit}: {error.message}", error.hint) from None
+        return model
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.edits))

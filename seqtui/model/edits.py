@@ -1,16 +1,15 @@
-"""All edits: the table of verbs, a line of text to an edit, and several edits as one step."""
+"""All edits: the table of verbs, and a line of text to an edit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from seqtui.errors import EditError
-from seqtui.model import content_edits, structure_edits, tensor_edits
+from seqtui.model import content_edits, problems, structure_edits, tensor_edits
+from seqtui.model.edit import Batch as Batch  # whoever reads edits takes it from here
 from seqtui.model.edit import Edit, Line
 from seqtui.model.language import form_words, split_words
-from seqtui.model.spec import ModelSpec
 
 VERBS: dict[str, type[Line]] = {
     edit.verb: edit
@@ -35,6 +34,7 @@ VERBS: dict[str, type[Line]] = {
         content_edits.Meta,
         content_edits.Unmeta,
         tensor_edits.Untie,
+        problems.Fix,
     )
 }
 """Every edit that is written in a line, by the word that begins it."""
@@ -58,25 +58,6 @@ def parse_edit(line: str) -> Edit | None:
     except EditError as error:
         raise EditError(f"{verb}: {error.message}", error.hint or form_words(verb, kind.slots)) from None
     return kind(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Several edits as one step: all of them apply, or none."""
-
-    edits: tuple[Edit, ...]
-
-    def apply(self, model: ModelSpec) -> ModelSpec:
-        """Raises EditError with the edit that cannot apply."""
-        for edit in self.edits:
-            try:
-                model = edit.apply(model)
-            except EditError as error:
-                raise EditError(f"{edit}: {error.message}", error.hint) from None
-        return model
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.edits))
 
 
 def parse_edits(lines: Iterable[str]) -> list[Edit]:

@@ -26,17 +26,15 @@ class Problem(NamedTuple):
     """A sentence that names the layer: "fc1 takes 3136 features, 1600 arrive from flatten"."""
     brief: str
     """The same for the layer's own row: "takes 3136 features, 1600 arrive"."""
-    fixes: tuple[str, ...] = ()
-    """Edits that would mend it, in the edit language."""
 
 
 class LayerInfo(NamedTuple):
     """What follows for one layer from its arguments and from what arrives."""
 
-    input_shape: Shape | None = None
-    output_shape: Shape | tuple[Shape, ...] | None = None
-    """Several shapes when a tuple comes out; None where it is not known."""
-    output_dtype: str = ""
+    arriving: tuple[Signal, ...] = ()
+    """What goes in: several when the layer before gives a tuple; empty where nothing flows or it is not known."""
+    leaving: tuple[Signal, ...] = ()
+    """What comes out, in the same way."""
     num_params: int = 0
     """Elements of its parameters, those inside included; a tied tensor counts at its owner."""
     num_trainable: int = 0
@@ -50,6 +48,22 @@ class LayerInfo(NamedTuple):
     problem: Problem | None = None
     unknown: str = ""
     """Why the output is not known although nothing is wrong: "weights of float16 and float32"."""
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """Of the first of what goes in."""
+        return self.arriving[0].shape if self.arriving else None
+
+    @property
+    def output_shape(self) -> Shape | tuple[Shape, ...] | None:
+        """Several shapes when a tuple comes out; None where it is not known."""
+        shapes = tuple(signal.shape for signal in self.leaving)
+        return (shapes[0] if len(shapes) == 1 else shapes) if shapes else None
+
+    @property
+    def output_dtype(self) -> str:
+        """Of the first of what comes out; empty where it is not known."""
+        return self.leaving[0].dtype if self.leaving else ""
 
 
 class _Field(NamedTuple):
@@ -107,6 +121,11 @@ def infer_shapes(model: ModelSpec, previous: Inference | None = None) -> Inferen
     return result
 
 
+def infer_layer(layer: LayerSpec, arriving: tuple[Signal, ...]) -> LayerInfo:
+    """What one layer without layers inside makes of what arrives, wherever it may stand; of nothing, counts alone."""
+    return _Walk(Inference(), {}).infer(layer.name, layer, _Flow(arriving, None) if arriving else None)[0]
+
+
 class _Walk:
     """One pass over a model; remembers whose output is flowing, so that a problem can name it."""
 
@@ -120,7 +139,7 @@ class _Walk:
         """Note the info of a layer and of all inside; what flows on comes back."""
         if isinstance(layer.layers, Deferred) and not layer.layers.is_made:
             inside = layer.layers
-            self.infos[path] = LayerInfo(None, None, "", inside.num_params, inside.num_params, inside.num_buffers)
+            self.infos[path] = LayerInfo((), (), inside.num_params, inside.num_params, inside.num_buffers)
             return None
         if layer.layers or layer.kind == "Sequential":
             return self.container(path, layer, flow)
@@ -143,7 +162,7 @@ class _Walk:
             else:
                 self.visit(child_path, child, None)
             inside.append(self.infos[child_path])
-            if inside[-1].output_shape is not None:
+            if inside[-1].leaving:
                 self.source = child_path
         if layer.origin == "opaque":
             flow = None
@@ -251,10 +270,8 @@ def _why_unknown(layer: LayerSpec) -> str:
 
 
 def _with_output(info: LayerInfo, signals: tuple[Signal, ...], reach: _Field | None) -> LayerInfo:
-    shapes = tuple(signal.shape for signal in signals)
     return info._replace(
-        output_shape=shapes[0] if len(shapes) == 1 else shapes,
-        output_dtype=signals[0].dtype,
+        leaving=signals,
         activation_bytes=sum(math.prod(signal.shape) * TORCH_DTYPES[signal.dtype].bits // 8 for signal in signals),
         receptive_field=reach.size or None if reach else None,
     )
@@ -292,8 +309,7 @@ def _counted(
             num_trainable += size if name not in layer.frozen else 0
         else:
             num_buffers += size
-    input_shape = arrived.signals[0].shape if arrived else None
-    return LayerInfo(input_shape, None, "", num_params, num_trainable, num_buffers)
+    return LayerInfo(arrived.signals if arrived else (), (), num_params, num_trainable, num_buffers)
 
 
 def _sum(layer: LayerSpec, inside: list[LayerInfo], arrived: _Flow | None, flow: _Flow | None) -> LayerInfo:

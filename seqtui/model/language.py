@@ -327,7 +327,7 @@ class Dtype(NamedTuple):
 
 
 class Optional(NamedTuple):
-    """A word that may be left out, for what it is then."""
+    """A word that may be left out, for what it is then; written only where that, or the word, is not empty."""
 
     slot: Name | OneOf | Dtype
     default: str
@@ -344,7 +344,7 @@ class Optional(NamedTuple):
         return self.slot.read(words) if words else self.default
 
     def write(self, value: str) -> str:
-        return self.slot.write(value)
+        return self.slot.write(value) if value or self.default else ""
 
 
 def form_words(verb: str, slots: Sequence[Slot]) -> str:

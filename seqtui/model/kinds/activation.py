@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from seqtui.model.kinds.kind import (
     ArgumentError,
     Arguments,
+    Given,
     Kind,
     ShapeError,
     Shapes,
@@ -97,6 +98,13 @@ def _prelu(args: Arguments, x: Signal) -> Signal:
     if channels != slopes:
         raise ShapeError(Misfit.SIZE, noun="channels", takes=slopes, arrives=arriving(channels))
     return x
+
+
+def _slopes_from_place(given: Given, x: Signal) -> Given:
+    """num_parameters, where each channel has its own."""
+    if given.get("num_parameters", 1) == 1 or not x.shape:
+        return {}
+    return {"num_parameters": x.shape[1] if len(x.shape) > 1 else 1}
 
 
 def _prelu_check(args: Arguments) -> None:
@@ -202,14 +210,15 @@ _ELEMENTWISE = (
     ("Tanhshrink", _promoted, accept, no_words),
     ("Threshold", _threshold, accept, lambda args: f"≤{brief(args['threshold'])}→{brief(args['value'])}"),
 )
+_USUAL: Mapping[str, Given] = {"Threshold": {"threshold": 0.0, "value": 0.0}}
 
 KINDS = (
     *(
-        Kind(name=name, output=output, check=check, words=words, is_elementwise=True)
+        Kind(name=name, output=output, check=check, words=words, is_elementwise=True, usual=_USUAL.get(name, {}))
         for name, output, check, words in _ELEMENTWISE
     ),
     *(
-        Kind(name=name, output=_softmax, window=_window, words=_softmax_words)
+        Kind(name=name, output=_softmax, window=_window, words=_softmax_words, usual={"dim": -1})
         for name in ("Softmax", "LogSoftmax", "Softmin")
     ),
     Kind(name="Softmax2d", output=_softmax2d, window=lambda args, x: Window((1, 1), (1, 1))),
@@ -222,5 +231,6 @@ KINDS = (
         is_elementwise=True,
         words=_value("num_parameters"),
         recognisers=(recogniser("weight", "", _recognise_prelu),),
+        from_place=_slopes_from_place,
     ),
 )

@@ -6,7 +6,17 @@ import math
 from dataclasses import replace
 from functools import partial
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, Window, same_place
+from seqtui.model.kinds.kind import (
+    ArgumentError,
+    Arguments,
+    Kind,
+    ShapeError,
+    Shapes,
+    Signal,
+    Window,
+    from_axis,
+    same_place,
+)
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.recognise import Evidence, Guess, Values, recogniser
 from seqtui.model.kinds.sentences import (
@@ -134,6 +144,7 @@ def _instance_norm(dims: int) -> Kind:
         name=f"InstanceNorm{dims}d",
         output=partial(_instance_output, dims),
         window=partial(_instance_window, dims),
+        from_place=from_axis(-dims - 1, "num_features"),
     )
 
 
@@ -146,6 +157,7 @@ _SYNC_BATCH_NORM = Kind(
     window=_window,
     words=lambda args: brief(args["num_features"]),
     follows={"bias": "affine"},
+    from_place=from_axis(1, "num_features"),
 )
 _RECOGNISERS = (recogniser("running_mean running_var", "weight bias num_batches_tracked", _recognise),)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal, NamedTuple
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, Window
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Given, Kind, ShapeError, Shapes, Signal, Window
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.padding import padded
 from seqtui.model.kinds.recognise import DEPTHWISE_NAME, TRANSPOSED_NAME, Evidence, Guess, Values, recogniser
@@ -71,6 +71,24 @@ def _parameters(dims: int, is_transposed: bool, args: Arguments) -> Shapes:
     first, second = reversed(channels) if is_transposed else channels
     weight = (first, second // args.integer("groups"), *args.integers("kernel_size", dims))
     return {"weight": weight, **({"bias": channels[:1]} if args.flag("bias") else {})}
+
+
+def _from_place(dims: int, given: Given, x: Signal) -> Given:
+    """in_channels, and groups that still divide them; a depthwise convolution keeps a group for each channel.
+
+    A new one gives out as many channels.
+    """
+    if len(x.shape) not in (dims + 1, dims + 2):
+        return {}
+    channels = x.shape[-dims - 1]
+    groups, inputs, outputs = (given.get(name) for name in ("groups", "in_channels", "out_channels"))
+    if "out_channels" not in given:
+        return {"in_channels": channels, "out_channels": channels}
+    if not isinstance(groups, int) or groups <= 1:
+        return {"in_channels": channels}
+    if isinstance(outputs, int) and groups == inputs:
+        return {"in_channels": channels, "out_channels": outputs // groups * channels, "groups": channels}
+    return {"in_channels": channels, "groups": math.gcd(groups, channels)}
 
 
 class _Geometry(NamedTuple):
@@ -299,6 +317,8 @@ def _forward(dims: int) -> Kind:
         window=partial(_window, dims),
         words=_words,
         recognisers=(recogniser("weight", "bias", partial(_recognise, dims)),),
+        from_place=partial(_from_place, dims),
+        usual={"kernel_size": 3},
     )
 
 
@@ -311,6 +331,8 @@ def _transposed(dims: int) -> Kind:
         macs=partial(_transposed_macs, dims),
         window=partial(_transposed_window, dims),
         words=_words,
+        from_place=partial(_from_place, dims),
+        usual={"kernel_size": 3},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Given, Kind, ShapeError, Signal
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.sentences import arriving, dimension, times
 from seqtui.model.tensors import Shape
@@ -27,6 +27,15 @@ def _unflatten_check(args: Arguments) -> None:
     sizes = args["unflattened_size"]
     if not isinstance(sizes, tuple) or not all(isinstance(size, int) for size in sizes):
         raise ArgumentError(f"needs whole numbers for unflattened_size, not {sizes!r}")
+
+
+def _unflatten_from_place(given: Given, x: Signal) -> Given:
+    """unflattened_size: the first size follows, the others stay."""
+    axis, sizes = given.get("dim"), given.get("unflattened_size")
+    if not isinstance(sizes, tuple) or not isinstance(axis, int) or not -len(x.shape) <= axis < len(x.shape):
+        return {}
+    others = math.prod(size for size in sizes[1:] if isinstance(size, int))
+    return {"unflattened_size": (x.shape[axis] // others, *sizes[1:])} if others > 0 and -1 not in sizes else {}
 
 
 def _unflatten_output(args: Arguments, x: Signal) -> Signal:
@@ -59,5 +68,7 @@ KINDS = (
         output=_unflatten_output,
         check=_unflatten_check,
         words=lambda args: f"{args['dim']} to {times(args['unflattened_size'])}",
+        from_place=_unflatten_from_place,
+        usual={"dim": 1, "unflattened_size": (-1, 1, 1)},
     ),
 )

@@ -109,6 +109,9 @@ class Arguments(Mapping[str, Value]):
         return sizes
 
 
+Given = Mapping[str, Value]
+"""Arguments as they are given, those left at their default absent."""
+FromPlace = Callable[[Given, Signal], Given]
 Shapes = dict[str, Shape]
 Output = Signal | tuple[Signal, ...]
 """What comes out: one tensor, or several (a recurrent layer gives its output and its states, flattened in order)."""
@@ -132,6 +135,23 @@ def same_place(args: Arguments, x: Signal) -> Window:
     """The window of a kind that may mix the channels of (N, C, ...) but sees one place of them."""
     dims = len(x.shape) - 2
     return Window((1,) * dims, (1,) * dims)
+
+
+def nothing_follows(given: Given, x: Signal) -> Given:
+    """The arguments that follow from what arrives, for a kind of which none does."""
+    return {}
+
+
+def from_axis(axis: int, name: str, also: str = "") -> FromPlace:
+    """An argument is the size of a dimension of what arrives, and of a new layer another one is too."""
+
+    def follow(given: Given, x: Signal) -> Given:
+        if not -len(x.shape) <= axis < len(x.shape):
+            return {}
+        size = x.shape[axis]
+        return {name: size, also: size} if also and also not in given else {name: size}
+
+    return follow
 
 
 def no_words(args: Arguments) -> str:
@@ -168,5 +188,10 @@ class Kind:
     flag is asked for and a tensor is found, its presence is the flag."""
     follows: Mapping[str, str] = field(default_factory=dict)
     """Argument -> the argument whose value it takes when it is left out."""
+    from_place: FromPlace = nothing_follows
+    """The arguments that what arrives asks for, by those that are given: `in_channels`, and what has to go with it. Of
+    a new layer also those that are as usual the same: `out_channels`."""
+    usual: Given = field(default_factory=dict)
+    """Argument -> what a new layer begins with, where torch has no default or none that anyone uses."""
     not_kept: Mapping[str, str] = field(default_factory=dict)
     """Argument -> why no call can be read back from a layer that has it: "it keeps its cutoffs with one more"."""

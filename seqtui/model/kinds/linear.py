@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seqtui.model.kinds.kind import Arguments, Kind, ShapeError, Shapes, Signal
+from seqtui.model.kinds.kind import Arguments, Kind, ShapeError, Shapes, Signal, from_axis
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.recognise import Evidence, Guess, Values, recogniser
 from seqtui.model.kinds.sentences import require_at_least, require_dtype, require_size
@@ -123,6 +123,7 @@ KINDS = (
             recogniser("weight weight_scale", "input_scale bias", _scaled_linear),
             recogniser("weight", "bias", _recognise),
         ),
+        from_place=from_axis(-1, "in_features", also="out_features"),
     ),
     Kind(
         name="Bilinear",

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import math
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Shapes, Signal, same_place
+from seqtui.model.kinds.kind import (
+    ArgumentError,
+    Arguments,
+    Given,
+    Kind,
+    ShapeError,
+    Shapes,
+    Signal,
+    same_place,
+)
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.recognise import GROUP_NORM_NAME, NORM_NAME, Evidence, Guess, recogniser
 from seqtui.model.kinds.sentences import (
@@ -30,6 +39,14 @@ def _scale(args: Arguments, shape: Shape) -> Shapes:
 def _normalized_shape(args: Arguments) -> Shape:
     value = args["normalized_shape"]
     return () if value == () else args.integers("normalized_shape", 1)
+
+
+def _sizes_from_place(given: Given, x: Signal) -> Given:
+    """normalized_shape: as many of the last dimensions as there were, else the last alone."""
+    shape = given.get("normalized_shape")
+    if not x.shape:
+        return {}
+    return {"normalized_shape": x.shape[-len(shape) :] if isinstance(shape, tuple) and shape else x.shape[-1]}
 
 
 def _layer_check(args: Arguments) -> None:
@@ -65,6 +82,19 @@ def _layer_output(args: Arguments, x: Signal) -> Signal:
 def _rms_parameters(args: Arguments) -> Shapes:
     """weight of normalized_shape. Source: torch.nn.RMSNorm."""
     return {"weight": _normalized_shape(args)} if args.flag("elementwise_affine") else {}
+
+
+GROUPS = 32
+"""As many as a new layer has where they divide its channels. Source: Wu and He, Group Normalization, 2018."""
+
+
+def _groups_from_place(given: Given, x: Signal) -> Given:
+    """num_channels, and groups that divide them."""
+    if len(x.shape) < 2:
+        return {}
+    groups = given.get("num_groups", GROUPS)
+    followed = {"num_groups": math.gcd(groups, x.shape[1])} if isinstance(groups, int) else {}
+    return {**followed, "num_channels": x.shape[1]}
 
 
 def _group_check(args: Arguments) -> None:
@@ -153,6 +183,7 @@ KINDS = (
         words=lambda args: times(args["normalized_shape"]),
         recognisers=(recogniser("weight bias", "", _recognise_layer),),
         follows={"bias": "elementwise_affine"},
+        from_place=_sizes_from_place,
     ),
     Kind(
         name="GroupNorm",
@@ -162,6 +193,7 @@ KINDS = (
         words=lambda args: f"{args['num_channels']} in {args['num_groups']} groups",
         recognisers=(recogniser("weight bias", "", _recognise_group),),
         follows={"bias": "affine"},
+        from_place=_groups_from_place,
     ),
     Kind(
         name="RMSNorm",
@@ -170,9 +202,10 @@ KINDS = (
         parameters=_rms_parameters,
         words=lambda args: times(args["normalized_shape"]),
         recognisers=(recogniser("weight", "", _recognise_rms),),
+        from_place=_sizes_from_place,
     ),
     *(
-        Kind(name=name, output=output, window=same_place, words=lambda args: brief(args["size"]))
+        Kind(name=name, output=output, window=same_place, words=lambda args: brief(args["size"]), usual={"size": 5})
         for name, output in (("LocalResponseNorm", _local_output), ("CrossMapLRN2d", _cross_map_output))
     ),
 )

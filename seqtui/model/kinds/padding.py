@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Given, Kind, ShapeError, Signal, Window
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.sentences import (
     arriving,
@@ -100,7 +100,8 @@ def _words(args: Arguments) -> str:
 
 
 def _pad(name: str, dims: int, output: Callable[[Arguments, Signal], Signal]) -> Kind:
-    return Kind(name=f"{name}{dims}d", output=output, window=partial(_window, dims), words=_words)
+    usual: Given = {"padding": 1, "value": 0.0} if name == "ConstantPad" else {"padding": 1}
+    return Kind(name=f"{name}{dims}d", output=output, window=partial(_window, dims), words=_words, usual=usual)
 
 
 KINDS = (

@@ -231,6 +231,7 @@ def _adaptive_words(args: Arguments) -> str:
 
 _SLIDING = {"MaxPool": _max_output, "AvgPool": _average_output, "LPPool": _power_output}
 _FOLLOWS = {"stride": "kernel_size"}
+_USUAL = {"kernel_size": 2}
 
 
 def _sliding(name: str, dims: int) -> Kind:
@@ -240,12 +241,13 @@ def _sliding(name: str, dims: int) -> Kind:
         window=partial(_window, dims),
         words=_words,
         follows={} if name == "LPPool" else _FOLLOWS,
+        usual={"norm_type": 2, **_USUAL} if name == "LPPool" else _USUAL,
     )
 
 
 def _adaptive(name: str, dims: int) -> Kind:
     output = _adaptive_max_output if name == "AdaptiveMaxPool" else _adaptive_average_output
-    return Kind(name=f"{name}{dims}d", output=partial(output, dims), words=_adaptive_words)
+    return Kind(name=f"{name}{dims}d", output=partial(output, dims), words=_adaptive_words, usual={"output_size": 1})
 
 
 def _fractional(dims: int) -> Kind:
@@ -254,6 +256,7 @@ def _fractional(dims: int) -> Kind:
         output=partial(_fractional_output, dims),
         check=partial(_fractional_check, dims),
         words=_fractional_words,
+        usual={**_USUAL, "output_ratio": 0.5},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window, same_place
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Given, Kind, ShapeError, Signal, Window, same_place
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.pooling import pooled_length
 from seqtui.model.kinds.sentences import (
@@ -132,6 +132,11 @@ def _fold(args: Arguments, x: Signal) -> Signal:
     return Signal((*front, channels // cells, *lengths), x.dtype)
 
 
+def _lengths_from_place(given: Given, x: Signal) -> Given:
+    """Of a new layer, whose kernel is 3: output_size for which as many blocks as arrive lie in one row."""
+    return {} if "output_size" in given or not x.shape else {"output_size": (x.shape[-1] + 2, 3)}
+
+
 def _block_words(args: Arguments) -> str:
     target = f"to {brief(args['output_size'])} " if "output_size" in args else ""
     kernel = f"k{brief(args['kernel_size'])}"
@@ -139,19 +144,26 @@ def _block_words(args: Arguments) -> str:
 
 
 KINDS = (
-    Kind(name="PixelShuffle", output=_pixel_shuffle, words=lambda args: f"×{brief(args['upscale_factor'])}"),
+    Kind(
+        name="PixelShuffle",
+        output=_pixel_shuffle,
+        words=lambda args: f"×{brief(args['upscale_factor'])}",
+        usual={"upscale_factor": 2},
+    ),
     Kind(
         name="PixelUnshuffle",
         output=_pixel_unshuffle,
         window=_unshuffle_window,
         words=lambda args: f"/{brief(args['downscale_factor'])}",
+        usual={"downscale_factor": 2},
     ),
     Kind(
         name="ChannelShuffle",
         output=_channel_shuffle,
         window=same_place,
         words=lambda args: f"{brief(args['groups'])} groups",
+        usual={"groups": 2},
     ),
-    Kind(name="Fold", output=_fold, words=_block_words),
-    Kind(name="Unfold", output=_unfold, words=_block_words),
+    Kind(name="Fold", output=_fold, words=_block_words, from_place=_lengths_from_place, usual={"kernel_size": 3}),
+    Kind(name="Unfold", output=_unfold, words=_block_words, usual={"kernel_size": 3}),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Output, ShapeError, Shapes, Signal
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Output, ShapeError, Shapes, Signal, from_axis
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.recognise import Evidence, Guess, Values, recogniser
 from seqtui.model.kinds.sentences import (
@@ -172,6 +172,8 @@ def _recognise_cell(evidence: Evidence) -> Guess | None:
     return Guess(f"{kind}Cell", args | evidence.without("bias_ih")) if kind else None
 
 
+_FROM_PLACE = from_axis(-1, "input_size", also="hidden_size")
+
 _LAYERS = tuple(
     Kind(
         name=name,
@@ -181,6 +183,7 @@ _LAYERS = tuple(
         macs=partial(_macs, gates),
         words=_words,
         recognisers=(recogniser("weight_ih_l0 weight_hh_l0", None, _recognise),) if name == "LSTM" else (),
+        from_place=_FROM_PLACE,
     )
     for name, gates in GATES.items()
 )
@@ -193,6 +196,7 @@ _CELLS = tuple(
         macs=partial(_cell_macs, gates),
         words=_sizes,
         recognisers=(recogniser("weight_ih weight_hh", "bias_ih bias_hh", _recognise_cell),) if name == "LSTM" else (),
+        from_place=_FROM_PLACE,
     )
     for name, gates in GATES.items()
 )

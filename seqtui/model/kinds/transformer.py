@@ -10,7 +10,7 @@ from typing import NamedTuple
 from seqtui.model.kinds import batch_norm, linear, normalization
 from seqtui.model.kinds.attention import attention_parameters, require_heads
 from seqtui.model.kinds.catalogue import bind
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, Output, ShapeError, Shapes, Signal
+from seqtui.model.kinds.kind import ArgumentError, Arguments, Given, Kind, Output, ShapeError, Shapes, Signal
 from seqtui.model.kinds.sentences import (
     MAX_REPEATS,
     marks,
@@ -43,6 +43,12 @@ class _Slot(NamedTuple):
         except ArgumentError as error:
             raise ArgumentError(f"needs another {self.name}: it {error}") from None
         return row, Arguments({**inner, "dtype": args.get("dtype")})  # its weights are of its owner's type
+
+    def followed(self, layer: LayerValue, x: Signal) -> LayerValue:
+        """The layer with the arguments that what arrives asks for."""
+        given = dict(layer.args)
+        row = self.rows.get(layer.kind)
+        return LayerValue(layer.kind, tuple({**given, **row.from_place(given, x)}.items())) if row else layer
 
 
 def _under(prefix: str, shapes: Shapes) -> Shapes:
@@ -94,6 +100,19 @@ def _layer_output(args: Arguments, x: Signal) -> Signal:
     return x
 
 
+HEADS = 8
+"""As many as a new layer has where they divide its width. Source: Vaswani et al., Attention Is All You Need, 2017."""
+
+
+def _layer_from_place(given: Given, x: Signal) -> Given:
+    """d_model, and heads that divide it."""
+    if not x.shape:
+        return {}
+    heads = given.get("nhead", HEADS)
+    followed = {"nhead": math.gcd(heads, x.shape[-1])} if isinstance(heads, int) else {}
+    return {"d_model": x.shape[-1], **followed}
+
+
 def _layer_macs(args: Arguments, x: Signal, y: Signal) -> int:
     """For each step four projections, two linear layers, and two products with all steps of its sequence."""
     *lengths, width = x.shape
@@ -112,6 +131,7 @@ _ENCODER_LAYER = Kind(
     parameters=partial(_layer_parameters, ("self_attn",)),
     macs=_layer_macs,
     words=_layer_words,
+    from_place=_layer_from_place,
     kept_as={
         "d_model": "self_attn.embed_dim",
         "nhead": "self_attn.num_heads",
@@ -178,6 +198,13 @@ def _encoder_output(args: Arguments, x: Signal) -> Output:
         raise ArgumentError(f"needs another norm: it {error}") from None
 
 
+def _encoder_from_place(given: Given, x: Signal) -> Given:
+    """The same of the layer that is repeated, and of the norm; a new one has a layer as torch makes it."""
+    layer = given.get(_REPEATED_ENCODER.name, LayerValue(_ENCODER_LAYER.name))
+    parts = ((_REPEATED_ENCODER, layer), (_NORM, given.get(_NORM.name)))
+    return {slot.name: slot.followed(part, x) for slot, part in parts if isinstance(part, LayerValue)}
+
+
 def _encoder_macs(args: Arguments, x: Signal, y: Signal) -> int:
     _, inner = _REPEATED_ENCODER.read(args)
     return args.integer("num_layers") * _layer_macs(inner, x, x)
@@ -197,6 +224,8 @@ _ENCODER = Kind(
     buffers=_stack_buffers,
     macs=_encoder_macs,
     words=partial(_stack_words, _REPEATED_ENCODER),
+    from_place=_encoder_from_place,
+    usual={"num_layers": 6},
     kept_as={"encoder_layer": "layers.0"},
     not_kept={"num_layers": "of no layers none is left to read the others from"},
 )

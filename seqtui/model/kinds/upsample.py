@@ -91,8 +91,11 @@ def _change(args: Arguments) -> str:
     return f"to {brief(size)}" if size is not None else f"×{brief(args['scale_factor'])}"
 
 
-KINDS = (
-    Kind(name="Upsample", output=_output, check=_check, words=_words),
-    Kind(name="UpsamplingNearest2d", output=partial(_resized, "nearest"), check=_check, words=_change),
-    Kind(name="UpsamplingBilinear2d", output=partial(_resized, "bilinear"), check=_check, words=_change),
+KINDS = tuple(
+    Kind(name=name, output=output, check=_check, words=words, usual={"scale_factor": 2})
+    for name, output, words in (
+        ("Upsample", _output, _words),
+        ("UpsamplingNearest2d", partial(_resized, "nearest"), _change),
+        ("UpsamplingBilinear2d", partial(_resized, "bilinear"), _change),
+    )
 )

@@ -1,0 +1,59 @@
+"""Names for new layers, as people write them: `conv3` after `conv2`, `fc1` for the first Linear."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from seqtui.model.spec import LayerSpec
+from seqtui.model.tree import ANY_NAME, is_numbered
+
+STEMS = {
+    "Conv": "conv",
+    "ConvTranspose": "deconv",
+    "Linear": "fc",
+    "BatchNorm": "bn",
+    "SyncBatchNorm": "bn",
+    "LayerNorm": "ln",
+    "GroupNorm": "gn",
+    "InstanceNorm": "norm",
+    "RMSNorm": "norm",
+    "LocalResponseNorm": "lrn",
+    "CrossMapLRN": "lrn",
+    **dict.fromkeys(("MaxPool", "AvgPool", "LPPool", "FractionalMaxPool"), "pool"),
+    **dict.fromkeys(("AdaptiveAvgPool", "AdaptiveMaxPool"), "pool"),
+    **dict.fromkeys(("AlphaDropout", "FeatureAlphaDropout"), "dropout"),
+    **dict.fromkeys(("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"), "pad"),
+    **dict.fromkeys(("UpsamplingNearest", "UpsamplingBilinear"), "upsample"),
+    **dict.fromkeys(("PixelShuffle", "PixelUnshuffle", "ChannelShuffle"), "shuffle"),
+    **dict.fromkeys(("TransformerEncoderLayer", "TransformerEncoder"), "encoder"),
+    "ReLU6": "relu",
+    "Sequential": "block",
+}
+"""Class name in torch.nn, without its dimensions -> how names begin; for others it is the class name in lower case."""
+
+_DIMENSIONS = re.compile(r"[123]d$")
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})", re.DOTALL)
+
+
+def free_name(layers: Iterable[LayerSpec], kind: str) -> str:
+    """The next free name for a layer of a kind among the layers of a container; `_` where these are numbered."""
+    return free_names(layers, [kind])[kind]
+
+
+def free_names(layers: Iterable[LayerSpec], kinds: Iterable[str]) -> dict[str, str]:
+    """The same for several kinds, each as if it came alone."""
+    there = tuple(layers)
+    if there and is_numbered(there):
+        return dict.fromkeys(kinds, ANY_NAME)
+    highest: dict[str, int] = {}
+    for layer in there:
+        if match := _NUMBERED.fullmatch(layer.name):
+            highest[match[1]] = max(highest.get(match[1], 0), int(match[2]))
+    stems = {kind: _stem(kind) for kind in kinds}
+    return {kind: f"{stem}{highest.get(stem, 0) + 1}" for kind, stem in stems.items()}
+
+
+def _stem(kind: str) -> str:
+    family = _DIMENSIONS.sub("", kind)
+    return STEMS.get(family, family.lower())
