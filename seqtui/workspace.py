@@ -1,11 +1,14 @@
-"""Workspace: the one mutable object. It owns the open files and says what is looked at."""
+"""Workspace: the one mutable object. It owns the open files, what was done to the model, and what is looked at."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from seqtui.formats import open_model
+from seqtui.errors import EditError, FileError, UsageError
+from seqtui.formats import MODEL_SUFFIX, open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.infer import Inference, infer_shapes
@@ -13,16 +16,30 @@ from seqtui.model.spec import InputSpec, ModelSpec
 from seqtui.model.tensors import TensorInfo
 from seqtui.rows import file_title
 
+if TYPE_CHECKING:  # edits, and what saves them, are imported with the first of them
+    from seqtui.engine.door import Engine
+    from seqtui.formats.atomic import Expected
+    from seqtui.formats.byte_source import Stamp
+    from seqtui.journal import Journal
+    from seqtui.model.edit import Edit
+    from seqtui.model.history import History
+    from seqtui.model.weights_kept import Planned
+    from seqtui.records import Record
+
 NO_ORDER = "an input shape says nothing here: the file holds tensors, not layers in order"
 
 
 class View(NamedTuple):
-    """A model as opened, and what follows from it for the input it is looked at with: all that a viewer is shown."""
+    """A model as it is now, and what follows from it for the input it is looked at with: all that a viewer is shown."""
 
     opened: OpenedModel
     model: ModelSpec
-    """The opened model, with the input shape that was asked for in this view."""
+    """The model with the edits, and with the input shape that was asked for in this view."""
     inference: Inference
+    sources: Mapping[str, TensorSource]
+    """All open files, those of earlier saves too, by source id."""
+    is_changed: bool = False
+    """Whether there are edits that are not saved."""
 
     @property
     def title(self) -> str:
@@ -31,20 +48,39 @@ class View(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of all tensors."""
-        return sum(source.num_bytes for source in self.opened.sources.values())
+        """Bytes of all tensors, as they would be saved."""
+        if not self.is_changed and self.opened.sources:
+            return sum(source.num_bytes for source in self.opened.sources.values())
+        return sum(
+            tensor.nbytes for _, layer in (("", self.model.root), *self.model.walk()) for tensor in layer.tensors
+        )
 
     def where(self, tensor: TensorInfo) -> tuple[TensorSource, str] | None:
         """The open file that a tensor's numbers lie in and its name there; None where no file holds any."""
         ref = tensor.stored
-        return (self.opened.sources[ref.source_id], ref.name) if ref else None
+        return (self.sources[ref.source_id], ref.name) if ref else None
 
 
 class Workspace:
-    """An opened model, looked at with one input."""
+    """An opened model, what is done to it, and the input that it is looked at with."""
 
     def __init__(self, opened: OpenedModel) -> None:
-        self.view = View(opened, opened.model, infer_shapes(opened.model))
+        self.opened = opened
+        self.saved = opened.model
+        """The model as it is on disk."""
+        self._sources = dict(opened.sources)
+        self._history: History | None = None
+        self._given: InputSpec | None = None
+        """An input to look with; no edit, and not saved."""
+        self._engine: Engine | None = None
+        self._journal: Journal | None = None
+        self.read_only = ""
+        """Why nothing can be edited, in a clause; empty where it can."""
+        self.trouble = ""
+        """What the user should hear about the keeping of edits; whoever tells it empties it."""
+        self.view = View(opened, opened.model, infer_shapes(opened.model), self._sources)
+
+    # What is looked at
 
     def set_input(self, given: InputSpec) -> None:
         """Look at the model with another input. Not an edit: nothing of it is saved.
@@ -52,20 +88,219 @@ class Workspace:
         Of tensors without an order no shape follows: they are looked at as before, and that is noted.
         """
         if not self.view.model.is_sequential:
-            opened = self.view.opened
-            self.view = self.view._replace(opened=opened._replace(notes=(*opened.notes, NO_ORDER)))
-            return
-        model = replace(self.view.model, inputs=(given,))
-        self.view = View(self.view.opened, model, infer_shapes(model, self.view.inference))
+            self.opened = self.opened._replace(notes=(*self.opened.notes, NO_ORDER))
+        else:
+            self._given = given
+        self._show()
 
     def reload(self) -> None:
         """Read the file anew, keeping the input looked at; on a SeqtuiError everything stays as it is."""
-        old = self.view
-        opened = open_model(old.opened.path)
-        is_given = old.model.inputs != old.opened.model.inputs
-        model = replace(opened.model, inputs=old.model.inputs) if is_given else opened.model
-        self.view = View(opened, model, infer_shapes(model))
-        old.opened.close()
+        if self.view.is_changed:
+            raise UsageError("there are edits that are not saved", hint="Save them, or undo them with u.")
+        opened, old = open_model(self.opened.path), self._sources
+        self.opened, self.saved, self._history = opened, opened.model, None
+        self._sources = dict(opened.sources)
+        self._show(is_fresh=True)
+        for source in old.values():
+            source.close()
+
+    def _show(self, is_fresh: bool = False) -> None:
+        """Infer what follows, from the change on."""
+        model = self.model if self._given is None else replace(self.model, inputs=(self._given,))
+        inference = infer_shapes(model, None if is_fresh else self.view.inference)
+        self.view = View(self.opened, model, inference, self._sources, self.is_changed)
+
+    # Edits
+
+    @property
+    def model(self) -> ModelSpec:
+        """The model with all edits."""
+        return self._history.model if self._history else self.saved
+
+    @property
+    def history(self) -> History:
+        """What was done and undone, the first time made."""
+        from seqtui.model.history import History
+
+        if self._history is None:
+            self._history = History(self.saved)
+        return self._history
+
+    @property
+    def is_changed(self) -> bool:
+        return self.model is not self.saved
+
+    def do(self, edit: Edit) -> None:
+        """One edit. Raises EditError, and then nothing has changed."""
+        from seqtui.model.problems import concrete
+        from seqtui.records import done
+
+        if self.read_only:
+            raise EditError(f"nothing can be edited: {self.read_only}")
+        self._history = self.history.do(concrete(edit, self.view.model))
+        self._record(done(self._history.done[-1].edit))
+        if self._given is not None and self.model.inputs != self._history.done[-1].before.inputs:
+            self._given = None  # the edit says what is fed from here on
+        self._show()
+
+    def undo(self) -> Edit:
+        """One step back; the edit that was undone. Raises EditError where nothing was done."""
+        if not self.history.done:
+            raise EditError("there is nothing to undo")
+        from seqtui.records import UNDO
+
+        self._history = self.history.undo()
+        self._record(UNDO)
+        self._show()
+        return self._history.undone[0].edit
+
+    def redo(self) -> Edit:
+        """The last step taken again. Raises EditError where nothing was undone."""
+        if not self.history.undone:
+            raise EditError("there is nothing to redo")
+        from seqtui.records import redone
+
+        self._history = self.history.redo()
+        self._record(redone(self._history.done[-1].edit))
+        self._show()
+        return self._history.done[-1].edit
+
+    def plan(self) -> list[Planned]:
+        """What a save does with each tensor."""
+        from seqtui.model.weights_kept import weights_plan
+
+        return weights_plan(self.saved, self.model)
+
+    # The journal
+
+    def start_journal(self) -> tuple[Record, ...]:
+        """Keep edits on disk from here on; the steps that an earlier session left, which want an answer first.
+
+        Where another seqtui has the file open nothing can be edited; where no journal can be kept, that is `trouble`.
+        """
+        from seqtui.journal import Journal, LockedError
+        from seqtui.model.spec_json import SpecError, spec_to_json
+        from seqtui.records import done
+
+        stamp = self._own_stamp()
+        try:
+            spec = "" if stamp else spec_to_json(self.saved)
+            self._journal = Journal.open(self.opened.path, stamp, spec)
+        except LockedError as error:
+            self.read_only = error.message
+            return ()
+        except (FileError, SpecError) as error:
+            self.trouble = error.message
+            return ()
+        self.trouble = self._journal.notice
+        pending = self._journal.pending
+        if pending and not (self._journal.is_for(stamp) and self._journal.spec == spec):
+            where = self._journal.keep(0)
+            self.trouble = f"an earlier session left edits of another version of this file; they are kept in {where}"
+            return ()
+        if not pending:
+            for step in self._history.done if self._history else ():
+                self._record(done(step.edit))
+        return pending
+
+    def recover(self) -> int:
+        """Do again what an earlier session left; how many steps that were. Raises EditError where some cannot be."""
+        from seqtui.model.history import History
+        from seqtui.records import ReplayError, replay
+
+        assert self._journal is not None  # whoever recovers was told of what is pending
+        pending = self._journal.pending
+        try:
+            self._history = replay(History(self.saved), pending)
+        except ReplayError as error:
+            self._history = error.history
+            where = self._journal.keep(error.count)
+            raise EditError(f"{error.message}; all of them are kept in {where}") from None
+        finally:
+            self._show()
+        return len(pending)
+
+    def forget(self) -> None:
+        """Do not recover: what an earlier session left is gone."""
+        if self._journal is not None:
+            self._journal.discard()
+
+    def _record(self, record: Record) -> None:
+        """Into the journal, before the next key is heard."""
+        if self._journal is None:
+            return
+        try:
+            self._journal.write(record)
+        except FileError as error:
+            self.trouble = error.message
+
+    def _move_journal(self, is_own: bool) -> None:
+        """After a save the journal begins anew, at the file that is the model's now."""
+        if self._journal is None:
+            return
+        stamp = self._own_stamp()
+        try:
+            if is_own and stamp:
+                self._journal.restart(stamp)
+            else:
+                self._journal.discard()
+                self._journal.close()
+                self._journal = None
+                self.start_journal()
+        except FileError as error:
+            self.trouble = error.message
+
+    def _own_stamp(self) -> Stamp | None:
+        """The model's file as it was opened; None where it has none yet."""
+        return next((source.stamp for source in self.opened.sources.values()), None)
+
+    # Files
+
+    def save(self, path: str = "", is_sure: bool = False) -> str:
+        """Write the model, to its own file where no path is given, and go on from what was written; the path.
+
+        An export, to code or to a spec, leaves the model with its edits unsaved. Another file that exists is replaced
+        only with `is_sure`, and so is the own one where somebody changed it meanwhile. Raises what `save_model` raises.
+        """
+        from seqtui.saving import save_model
+
+        path = path or self.opened.path
+        if not path:
+            raise UsageError("the model has no file yet", hint="Save it under a name: :w FILE")
+        is_own = self._is_own(path)
+        expected: Expected = "anything" if is_sure else (self._own_stamp() if is_own else None) or "absent"
+        if is_own and self.read_only:
+            raise UsageError(f"it cannot be saved: {self.read_only}", hint="Save it under another name.")
+        save_model(self.model, self._sources, path, self._torch(), expected, self.opened.prefix)
+        if path.endswith(MODEL_SUFFIX):
+            self._go_on_from(path)
+            self._move_journal(is_own)
+        return path
+
+    def _is_own(self, path: str) -> bool:
+        return bool(self.opened.path) and os.path.realpath(path) == os.path.realpath(self.opened.path)
+
+    def _go_on_from(self, path: str) -> None:
+        """The file just written is the model's from here on. What was done stays undoable: its files are still open."""
+        opened = open_model(path, source_id=f"{os.path.abspath(path)}#{len(self._sources)}")
+        self._sources |= opened.sources
+        self.opened, self.saved = opened, opened.model
+        if self._history is not None:
+            self._history = replace(self._history, model=opened.model)
+        self._show(is_fresh=True)
+
+    def _torch(self) -> Engine:
+        from seqtui.engine.door import Engine
+
+        if self._engine is None:
+            self._engine = Engine()
+        return self._engine
 
     def close(self) -> None:
-        self.view.opened.close()
+        """Let go of all files, of the journal and of torch."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._engine is not None:
+            self._engine.close()
+        for source in self._sources.values():
+            source.close()

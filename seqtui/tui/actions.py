@@ -33,6 +33,10 @@ class Action(NamedTuple):
     """For help and palette."""
     short: str = ""
     """For the footer; empty where it does not stand there."""
+    on_screen: bool = False
+    """Whether the screen does it, although its key holds in one pane only."""
+    is_edit: bool = False
+    """Whether `commands.COMMANDS` says what it does, and the screen only dispatches."""
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -57,9 +61,32 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy.command", "everywhere", ("C",), "Copy the command that reopens this view"),
     Action("theme", "app", ("ctrl+t",), "Choose a theme"),
     Action("open.row", "table", ("enter",), "Open: a layer's detail, a tensor's values", "open"),
+    Action("fix", "everywhere", ("exclamation_mark",), "Fix the problem at this layer", "fix", is_edit=True),
     Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
     Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
     Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
+    Action("command", "everywhere", ("colon",), "Command line: an edit, or w q wq q! e FILE", "command"),
+    Action("save", "everywhere", ("ctrl+s",), "Save"),
+    Action("undo", "everywhere", ("u",), "Undo", "undo"),
+    Action("redo", "everywhere", ("U", "ctrl+r"), "Redo"),
+    Action("rename", "table", ("r",), "Rename", "rename", on_screen=True),
+    Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", is_edit=True),
+    Action("toggle", "table", ("t",), "On or off: dropout, or any other layer bypassed", "on/off", is_edit=True),
+    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", is_edit=True),
+    Action("freeze", "table", ("F",), "Freeze or unfreeze parameters", is_edit=True),
+    Action("copy", "table", ("c",), "Copy below, under a free name", is_edit=True),
+    Action("yank", "table", ("y",), "Yank layers", on_screen=True),
+    Action("cut", "table", ("x",), "Cut layers: pasting moves them", on_screen=True),
+    Action("paste", "table", ("p",), "Paste after", is_edit=True),
+    Action("paste.before", "table", ("P",), "Paste before", is_edit=True),
+    Action("move.down", "table", ("J", "ctrl+j"), "Move down", is_edit=True),
+    Action("move.up", "table", ("K",), "Move up", is_edit=True),
+    Action("group", "table", ("greater_than_sign",), "Wrap marked layers in a Sequential", is_edit=True),
+    Action("ungroup", "table", ("less_than_sign",), "Lift out of the Sequential", is_edit=True),
+    Action("mark", "table", ("space",), "Mark and go down"),
+    Action("range", "table", ("v",), "Mark a range: move, then v again"),
+    Action("mark.all", "table", ("asterisk",), "Mark all matches of the search, or invert the marks"),
+    Action("repeat", "table", ("full_stop",), "Repeat the last edit here", on_screen=True),
     Action("down", "movement", ("j", "down"), "Down"),
     Action("up", "movement", ("k", "up"), "Up"),
     Action("left", "movement", ("h", "left"), "Collapse, to parent, scroll left"),
@@ -93,6 +120,12 @@ KEY_SIGNS: dict[str, str] = {
     "left_curly_bracket": "{",
     "right_parenthesis": ")",
     "left_parenthesis": "(",
+    "colon": ":",
+    "exclamation_mark": "!",
+    "full_stop": ".",
+    "asterisk": "*",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
 }
 """Textual's names of keys -> what is printed on them."""
 
@@ -103,8 +136,11 @@ def key_sign(key: str) -> str:
 
 
 def method_name(action: Action) -> str:
-    """What follows `action_` in the name of the method that does it."""
-    return action.id.replace(".", "_")
+    """The action as a binding names it: what follows `action_` in the name of the method that does it."""
+    if action.is_edit:
+        return f"screen.edit('{action.id}')"
+    name = action.id.replace(".", "_")
+    return f"screen.{name}" if action.on_screen else name
 
 
 def bindings(*panes: Pane) -> list[Binding]:

@@ -115,9 +115,26 @@ class SeqtuiApp(App[int]):
     async def action_quit(self) -> None:
         """Close what lies over the model, else leave."""
         if isinstance(self.screen, ModelScreen):
-            self.exit()
+            await self.action_quit_now()
         else:
             self.screen.dismiss(None)
 
-    def action_quit_now(self) -> None:
-        self.exit()
+    async def action_quit_now(self) -> None:
+        """Leave; where there are edits that are not saved, ask what becomes of them."""
+        if not self.workspace.is_changed:
+            self.exit()
+            return
+        from seqtui.tui.prompts import Choose
+
+        if any(isinstance(screen, Choose) for screen in self.screen_stack):
+            return
+        choices = {"s": "save", "d": "discard"}
+        await self.push_screen(Choose("The model has edits that are not saved.", choices), self._leave)
+
+    def _leave(self, choice: str | None) -> None:
+        if choice == "d":
+            self.exit()
+        elif choice == "s":
+            for screen in self.screen_stack:
+                if isinstance(screen, ModelScreen):
+                    screen.editor.save(and_quit=True)

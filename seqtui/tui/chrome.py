@@ -46,9 +46,10 @@ class TitleLine(Line):
         words = ["in " + " ".join([shapes, *sorted(dtypes)])] if shapes else []
         words.append("eval · cpu" if model.is_sequential else f"{opened.format}, tensors only")
         right = Content("   ".join(words))
-        path = safe_text(opened.path)
+        changed = " +" if self.view.is_changed else ""
+        path = safe_text(opened.path or "new model") + changed
         if cell_width(path) + right.cell_length + 4 > self.size.width:
-            path = safe_text(PurePath(opened.path).name)
+            path = safe_text(PurePath(opened.path).name) + changed
         return self.spread(Content(path).stylize("bold"), right)
 
 

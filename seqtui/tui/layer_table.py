@@ -74,6 +74,10 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self._sample: list[list[str]] = []
         self._inks: dict[str, Style] = {}
         self._base = Style()
+        self.marks: set[str] = set()
+        """Paths of the layers that the next edit is about."""
+        self._range_from = ""
+        """Where a range of marks began; empty outside one."""
         self.set_reactive(LayerTable.view, view)
 
     @property
@@ -91,7 +95,10 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self.branches = Branches(new.model)
             self.branches.open_like(before)
             self.index = Index(self.branches.all_rows())
-            self.set_reactive(LayerTable.cursor, self.branches.reveal(*place) or 0)
+            here = self.branches.reveal(*place)
+            last = len(self.branches.rows) - 1
+            self.set_reactive(LayerTable.cursor, min(self.cursor, last) if here is None else here)
+            self.marks = set()
         self._rearrange()
         self._scroll_to_cursor()
         self.post_message(self.Highlighted(self.row))
@@ -189,7 +196,9 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         elif shown.state == "off" or row.tensor:
             styles["label"] = styles["output"] = quiet
         texts = table.line(self._texts(row, shown, table.columns))
-        segments = [("›", base + self._ink("match")) if is_cursor else (" ", base)]
+        is_marked = row.path in self.marks and row.tensor is None
+        sign = "▌" if is_marked else "›" if is_cursor else " "
+        segments = [(sign, base + self._ink("match") if is_marked or is_cursor else base)]
         for column, text in zip(table.columns, texts, strict=True):
             style = styles.get(column.field, base)
             segments += self._marked(text, style) if column.field == "label" else [(text, style)]
@@ -234,6 +243,53 @@ class LayerTable(Movement, ScrollView, can_focus=True):
 
     def action_weights(self) -> None:
         self.post_message(self.Chosen(self.row, tab=2))
+
+    def marked(self) -> tuple[str, ...]:
+        """The marked layers in the order of the rows."""
+        if self._range_from:
+            self._end_range()
+        return tuple(row.path for row in self.branches.rows if row.path in self.marks and row.tensor is None)
+
+    def action_mark(self) -> None:
+        """Mark the layer, or take its mark off, and go down."""
+        if self.row.tensor is None and self.row.path:
+            self.marks ^= {self.row.path}
+        self.refresh()
+        self.move_rows(1)
+
+    def action_range(self) -> None:
+        """Begin a range of marks, or end it here."""
+        if self._range_from:
+            self._end_range()
+        else:
+            self._range_from = self.row.path
+            self.marks |= {self.row.path} - {""}
+        self.refresh()
+
+    def _end_range(self) -> None:
+        """Mark the layers from where the range began, those that stand beside it."""
+        start, self._range_from = self.branches.reveal(self._range_from), ""
+        parent = self.row.path.rpartition(".")[0]
+        first, last = sorted((self.cursor if start is None else start, self.cursor))
+        rows = self.branches.rows[first : last + 1]
+        self.marks |= {r.path for r in rows if r.path and r.tensor is None and r.path.rpartition(".")[0] == parent}
+
+    def action_mark_all(self) -> None:
+        """Mark all layers that match the search, or without one take marks off and mark the others."""
+        layers = [row.path for row in self.branches.rows if row.path and row.tensor is None]
+        if self.needle:
+            needle = self.needle.casefold()
+            self.marks |= {path for path in layers if needle in path.rpartition(".")[2].casefold()}
+        else:
+            self.marks = set(layers) - self.marks
+        self.refresh()
+
+    def clear_marks(self) -> bool:
+        """Take all marks off; whether there were any."""
+        had_any = bool(self.marks or self._range_from)
+        self.marks, self._range_from = set(), ""
+        self.refresh()
+        return had_any
 
     def action_expand_all(self) -> None:
         self._set_all(is_open=True)

@@ -27,6 +27,7 @@ from seqtui.tui.search import Place
 from seqtui.workspace import View, Workspace
 
 if TYPE_CHECKING:
+    from seqtui.tui.editor import Editor
     from seqtui.tui.prompts import SearchLine
 
 WIDE = 100
@@ -58,6 +59,7 @@ class ModelScreen(Screen[None]):
         self.workspace = workspace
         self.select = select
         self._search_from = Place("", is_tensor=False)
+        self._editor: Editor | None = None
         self._is_shown = False
         self.set_reactive(ModelScreen.view, workspace.view)
 
@@ -79,6 +81,7 @@ class ModelScreen(Screen[None]):
         if self.select:
             self.go_to(self.select)
         self.call_after_refresh(_collect_garbage_again)
+        self.call_after_refresh(self.run_worker, self._start_journal, exclusive=False)
 
     @property
     def table(self) -> LayerTable:
@@ -193,7 +196,7 @@ class ModelScreen(Screen[None]):
             self.remove_class("-zoom-table", "-zoom-detail")
         elif not self.is_on_table:
             await self.action_pane_next()
-        else:
+        elif not self.table.clear_marks():
             self.table.needle = ""
 
     def action_zoom(self) -> None:
@@ -280,6 +283,65 @@ class ModelScreen(Screen[None]):
         here = order.index(self.table.row.path) if self.table.row.path in order else 0
         later = [path for path in paths if (order.index(path) - here) * step > 0]
         self.go_to((later or paths)[0 if step > 0 else -1])
+
+    # Edits: whoever only looks does not wait for the editor
+
+    @property
+    def editor(self) -> Editor:
+        if self._editor is None:
+            from seqtui.tui.editor import Editor
+
+            self._editor = Editor(self)
+        return self._editor
+
+    async def _start_journal(self) -> None:
+        """Keep edits on disk; what an earlier session left is offered."""
+        pending = await asyncio.to_thread(self.workspace.start_journal)
+        if pending:
+            await self.editor.offer_recovery(pending)
+        elif self.workspace.read_only:
+            self.warn(f"Read-only: {self.workspace.read_only}.")
+        self.tell_trouble()
+
+    def tell_trouble(self) -> None:
+        """What went wrong with the keeping of edits, once."""
+        if self.workspace.trouble:
+            self.warn(self.workspace.trouble)
+            self.workspace.trouble = ""
+
+    def show_model(self, path: str = "") -> None:
+        """Show the workspace as it is now, with the cursor on a layer or a tensor."""
+        self.view = self.workspace.view
+        if path:
+            self.table.go_to(path)
+
+    def action_edit(self, name: str) -> None:
+        """What a key of the table of commands does."""
+        self.editor.command(name)
+
+    def action_repeat(self) -> None:
+        self.editor.repeat()
+
+    def action_yank(self) -> None:
+        self.editor.yank(is_cut=False)
+
+    def action_cut(self) -> None:
+        self.editor.yank(is_cut=True)
+
+    def action_undo(self) -> None:
+        self.editor.step(self.workspace.undo, "undone")
+
+    def action_redo(self) -> None:
+        self.editor.step(self.workspace.redo, "done again")
+
+    async def action_rename(self) -> None:
+        await self.editor.ask_name()
+
+    async def action_command(self) -> None:
+        await self.editor.ask_line()
+
+    async def action_save(self) -> None:
+        await self.editor.ask_to_save()
 
     # What is looked at
 

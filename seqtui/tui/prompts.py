@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -64,6 +65,39 @@ class Ask(ModalScreen[str | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if not self.remark(event.value):
             self.dismiss(event.value)
+
+
+class Choose(ModalScreen[str | None]):
+    """A question with a key for each answer; None when it is cancelled."""
+
+    DEFAULT_CSS = """
+    Choose { align: left bottom; }
+    #choose { height: auto; max-height: 100%; background: $surface; padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", show=False)]
+
+    def __init__(self, question: str, choices: Mapping[str, str], has_cancel: bool = True) -> None:
+        """`choices` says what each key means; without `has_cancel` one of them must be taken."""
+        super().__init__()
+        self.question = question
+        self.choices = choices
+        self.has_cancel = has_cancel
+
+    def action_cancel(self) -> None:
+        if self.has_cancel:
+            self.dismiss(None)
+
+    def compose(self) -> ComposeResult:
+        keys = [Content.assemble((key, "bold $text-primary"), f" {word}") for key, word in self.choices.items()]
+        if self.has_cancel:
+            keys.append(Content.assemble(("escape", "bold $text-primary"), " cancel"))
+        lines = [Content(safe_text(line)) for line in self.question.split("\n")]
+        yield Static(Content("\n").join([*lines, Content("   ").join(keys)]), id="choose")
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in self.choices:
+            event.stop()
+            self.dismiss(event.key)
 
 
 class SearchLine(Horizontal):

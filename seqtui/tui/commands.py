@@ -1,0 +1,216 @@
+"""What the editing keys do: the id of an action -> a function of what is selected, to an edit.
+
+Nothing here changes anything: the screen does the edit, or shows the sentence of the EditError that is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from seqtui.errors import EditError
+from seqtui.model.content_edits import Disable, Enable, Replace, Set
+from seqtui.model.edit import Edit
+from seqtui.model.edits import Batch
+from seqtui.model.language import Place
+from seqtui.model.problems import Fix
+from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.structure_edits import Copy, Group, Insert, Move, Remove, Ungroup
+from seqtui.model.tensor_edits import Cast, Fill, Freeze, Unfreeze
+from seqtui.model.tree import ANY_NAME, is_numbered, joined, layer_at
+from seqtui.rows import Row
+
+
+class Yanked(NamedTuple):
+    """Layers that will be pasted: copied, or moved where they were cut."""
+
+    paths: tuple[str, ...] = ()
+    is_cut: bool = False
+
+
+NOTHING = Yanked()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a key acts on."""
+
+    model: ModelSpec
+    row: Row
+    """The one under the cursor."""
+    marks: tuple[str, ...] = ()
+    """Paths of the layers that are marked, in the order of the model; without any, the cursor's counts."""
+    yanked: Yanked = NOTHING
+
+    @property
+    def path(self) -> str:
+        """The path of the layer under the cursor, or of the one that holds the tensor there. Raises EditError."""
+        path = self.row.path.rpartition(".")[0] if self.row.tensor else self.row.path
+        if not path:
+            raise EditError("this is the model itself; move to one of its layers")
+        return path
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The marked layers, else the one under the cursor. Raises EditError."""
+        return self.marks or (self.path,)
+
+    @property
+    def layers(self) -> list[LayerSpec]:
+        return [layer_at(self.model, path) for path in self.paths]
+
+
+def free_copy_name(model: ModelSpec, parent: str, wanted: str, taken: Sequence[str] = ()) -> str:
+    """A name that no layer of a container has: the wanted one, or that with a number; `_` where they are numbered."""
+    layers = layer_at(model, parent).layers
+    if layers and is_numbered(layers):
+        return ANY_NAME
+    names = {layer.name for layer in layers} | set(taken)
+    stem = wanted.rstrip("0123456789") or f"{wanted}_"
+    numbers = (f"{stem}{number}" for number in range(2, len(names) + 3))
+    return wanted if wanted not in names else next(name for name in numbers if name not in names)
+
+
+def _batch(edits: list[Edit]) -> Edit:
+    return edits[0] if len(edits) == 1 else Batch(tuple(edits))
+
+
+def _remove(chosen: Selection) -> Edit:
+    return Remove(chosen.paths)
+
+
+def _copy(chosen: Selection) -> Edit:
+    parent, _, name = chosen.path.rpartition(".")
+    return Copy(chosen.path, free_copy_name(chosen.model, parent, name))
+
+
+def _move(where: str) -> Callable[[Selection], Edit]:
+    def move(chosen: Selection) -> Edit:
+        return Move(chosen.path, Place("up" if where == "up" else "down"))
+
+    return move
+
+
+def _toggle(chosen: Selection) -> Edit:
+    is_on = any(layer.enabled for layer in chosen.layers)
+    return Disable(chosen.paths) if is_on else Enable(chosen.paths)
+
+
+def _toggle_dropout(chosen: Selection) -> Edit:
+    found = [(path, layer) for path, layer in chosen.model.walk() if "Dropout" in (layer.kind or "")]
+    paths = tuple(path for path, layer in found if layer.origin == "declared")
+    if not paths:
+        raise EditError("the model has no dropout layer")
+    is_on = any(layer.enabled for _, layer in found)
+    return Disable(paths) if is_on else Enable(paths)
+
+
+def _freeze(chosen: Selection) -> Edit:
+    if chosen.row.tensor and not chosen.marks:
+        is_frozen, paths = chosen.row.tensor.name in chosen.row.layer.frozen, [chosen.row.path]
+    else:
+        is_frozen, paths = all(map(_is_frozen, chosen.layers)), list(chosen.paths)
+    return Unfreeze(tuple(paths)) if is_frozen else Freeze(tuple(paths))
+
+
+def _is_frozen(layer: LayerSpec) -> bool:
+    """Whether anything in a layer is frozen, and so unfreezing means something."""
+    return bool(layer.frozen) or any(map(_is_frozen, layer.layers))
+
+
+def _group(chosen: Selection) -> Edit:
+    parent = chosen.paths[0].rpartition(".")[0]
+    return Group(chosen.paths, free_copy_name(chosen.model, parent, "block1"))
+
+
+def _ungroup(chosen: Selection) -> Edit:
+    layer = layer_at(chosen.model, chosen.path)
+    return Ungroup(chosen.path if layer.kind == "Sequential" else _parent_of(chosen.path))
+
+
+def _parent_of(path: str) -> str:
+    parent = path.rpartition(".")[0]
+    if not parent:
+        raise EditError(f"{path} stands in no Sequential that it could be lifted out of")
+    return parent
+
+
+def _paste(where: str) -> Callable[[Selection], Edit]:
+    def paste(chosen: Selection) -> Edit:
+        if not chosen.yanked.paths:
+            raise EditError("there is nothing to paste: y yanks layers, x cuts them")
+        target = Place("before" if where == "before" else "after", chosen.path)
+        if chosen.yanked.is_cut:
+            return _batch(_moves(chosen, target))
+        return _batch(_copies(chosen, target))
+
+    return paste
+
+
+def _copies(chosen: Selection, target: Place) -> list[Edit]:
+    """A copy of each yanked layer, in their order, at the target."""
+    parent = target.path.rpartition(".")[0]
+    taken: list[str] = []
+    edits: list[Edit] = []
+    after = target.path
+    for path in chosen.yanked.paths:
+        name = free_copy_name(chosen.model, parent, path.rpartition(".")[2], taken)
+        if name == ANY_NAME and len(chosen.yanked.paths) > 1:
+            raise EditError("in a numbered Sequential layers are pasted one by one")
+        edits.append(Copy(path, name, after))
+        taken.append(name)
+        after = joined(parent, name)
+    if target.where == "before":
+        first = joined(parent, taken[0]) if taken[0] != ANY_NAME else _next_number(target.path)
+        edits.append(Move(target.path, Place("after", after if len(taken) > 1 else first)))
+    return edits
+
+
+def _next_number(path: str) -> str:
+    """The path of the layer after a numbered one."""
+    parent, _, name = path.rpartition(".")
+    return joined(parent, str(int(name) + 1))
+
+
+def _moves(chosen: Selection, target: Place) -> list[Edit]:
+    """The cut layers at the target, in their order."""
+    paths = [path for path in chosen.yanked.paths if path != target.path]
+    if not paths:
+        raise EditError("that is where it stands already")
+    if len(paths) > 1 and is_numbered(layer_at(chosen.model, paths[0].rpartition(".")[0]).layers):
+        raise EditError("in a numbered Sequential layers are moved one by one")
+    return [Move(path, target) for path in (paths if target.where == "before" else reversed(paths))]
+
+
+def _fix(chosen: Selection) -> Edit:
+    return Fix(chosen.path if chosen.row.path else "")
+
+
+COMMANDS: dict[str, Callable[[Selection], Edit]] = {
+    "fix": _fix,
+    "remove": _remove,
+    "copy": _copy,
+    "move.up": _move("up"),
+    "move.down": _move("down"),
+    "group": _group,
+    "ungroup": _ungroup,
+    "toggle": _toggle,
+    "toggle.dropout": _toggle_dropout,
+    "freeze": _freeze,
+    "paste": _paste("after"),
+    "paste.before": _paste("before"),
+}
+"""The actions that need nothing but what is selected."""
+
+
+def again(edit: Edit, chosen: Selection) -> Edit:
+    """The same edit at the layer under the cursor. Raises EditError for one that is about no layer."""
+    if isinstance(edit, Remove | Enable | Disable | Freeze | Unfreeze):
+        return replace(edit, paths=chosen.paths)
+    if isinstance(edit, Set | Replace | Fill | Cast | Move):
+        return replace(edit, path=chosen.path)
+    if isinstance(edit, Insert):
+        parent = chosen.path.rpartition(".")[0]
+        return replace(edit, name=free_copy_name(chosen.model, parent, edit.name), place=Place("after", chosen.path))
+    raise EditError("the last edit was not about one layer, so it cannot be repeated at another")

@@ -1,0 +1,295 @@
+"""Editor: what the editing keys and the ':' line do. The screen owns one, and hears from it what to show."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from seqtui.errors import EditError, FileChangedError, SeqtuiError
+from seqtui.model.edit import Edit
+from seqtui.model.edits import Batch, parse_edit
+from seqtui.model.language import Place
+from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.structure_edits import Copy, Group, Insert, Rename
+from seqtui.model.tensors import TensorInfo
+from seqtui.model.tree import ANY_NAME, joined, layer_at
+from seqtui.safe_text import safe_text
+from seqtui.saving import require_writer
+from seqtui.tui.commands import COMMANDS, Selection, Yanked, again
+from seqtui.tui.prompts import Ask, Choose
+from seqtui.words import plural
+
+if TYPE_CHECKING:
+    from seqtui.records import Record
+    from seqtui.tui.model_screen import ModelScreen
+
+LISTED = 12
+"""Steps of an earlier session that are listed."""
+FILE_WORDS = ("w", "q", "wq", "q!")
+"""Words of the ':' line that are about the file, as in vi; all others begin an edit."""
+
+
+class Editor:
+    """Edits of the model on a screen, and what they need to remember: what was yanked, and what was done last."""
+
+    def __init__(self, screen: ModelScreen) -> None:
+        self.screen = screen
+        self.workspace = screen.workspace
+        self.yanked = Yanked()
+        self.last: Edit | Callable[[Selection], Edit] | None = None
+        """The last edit, or the command that made it: `.` does it again elsewhere."""
+
+    @property
+    def chosen(self) -> Selection:
+        """What the next edit is about."""
+        table = self.screen.table
+        return Selection(self.workspace.model, table.row, table.marked(), self.yanked)
+
+    # Edits
+
+    def command(self, name: str) -> None:
+        """Do what a key means for what is selected."""
+        if self.do(COMMANDS[name]):
+            self.last = COMMANDS[name]
+            if name.startswith("paste") and self.yanked.is_cut:
+                self.yanked = Yanked()
+
+    def repeat(self) -> None:
+        """The last edit again, at what is selected now."""
+        last = self.last
+        if last is None:
+            self.screen.warn("Nothing was done yet that could be repeated.")
+        elif self.do(last if callable(last) else lambda chosen: again(last, chosen)):
+            self.last = last
+
+    def do(self, edit_for: Callable[[Selection], Edit]) -> bool:
+        """An edit for what is selected, shown with the cursor on what it made, else on the layer where it went.
+
+        Where it cannot be done the reason is shown; whether it was.
+        """
+        row = self.screen.table.row
+        old = _layer_or_none(self.workspace.model, row.path)
+        try:
+            edit = edit_for(self.chosen)
+            self.workspace.do(edit)
+        except EditError as error:
+            self.screen.warn(error_words(error))
+            return False
+        self.last = edit
+        self.screen.tell_trouble()
+        last = edit.edits[-1] if isinstance(edit, Batch) else edit
+        model = self.workspace.model
+        self.screen.show_model(made_by(last, model) or same_layer(model, row.path, old))
+        return True
+
+    def step(self, step: Callable[[], Edit], word: str) -> None:
+        """Undo or redo."""
+        try:
+            edit = step()
+        except EditError as error:
+            self.screen.warn(error_words(error))
+            return
+        self.screen.show_model()
+        first, *more = str(edit).splitlines()
+        self.screen.tell(f"{word}: {first}{f' and {len(more)} more' if more else ''}")
+
+    def yank(self, is_cut: bool) -> None:
+        """Remember layers for pasting."""
+        try:
+            paths = self.chosen.paths
+        except EditError as error:
+            self.screen.warn(error_words(error))
+            return
+        self.yanked = Yanked(paths, is_cut)
+        what = paths[0] if len(paths) == 1 else f"{len(paths)} layers"
+        self.screen.tell(f"{what} cut: p moves it here" if is_cut else f"{what} yanked: p pastes a copy")
+        self.screen.table.clear_marks()
+
+    # Questions
+
+    async def offer_recovery(self, pending: tuple[Record, ...]) -> None:
+        """The steps of an earlier session, to be done again or forgotten."""
+        words = [record.edits[0] if record.edits else record.verb for record in pending]
+        shown = [f"  {word}" for word in words[-LISTED:]]
+        if len(words) > LISTED:
+            shown.insert(0, f"  … {len(words) - LISTED} more before these")
+        question = f"An earlier session ended with {plural(len(words), 'step')} unsaved:"
+
+        def answered(choice: str | None) -> None:
+            if choice == "d":
+                self.workspace.forget()
+                return
+            try:
+                count = self.workspace.recover()
+            except EditError as error:
+                self.screen.warn(error_words(error))
+            else:
+                self.screen.tell(f"{plural(count, 'step')} recovered.")
+            self.screen.show_model()
+
+        choices = {"r": "recover", "d": "discard"}
+        await self.screen.app.push_screen(Choose("\n".join([question, *shown]), choices, has_cancel=False), answered)
+
+    async def ask_name(self) -> None:
+        """Another name for the layer or the tensor under the cursor."""
+        path = self.screen.table.row.path
+        if not path:
+            self.screen.warn("The model itself has no name; :w FILE saves it under another.")
+            return
+        name = path.rpartition(".")[2]
+
+        def renamed(answer: str | None) -> None:
+            if answer is not None and answer != name:
+                self.do(lambda _: Rename(path, answer))
+
+        question = f"rename {safe_text(name)} to "
+        check: Callable[[str], object] = lambda answer: Rename(path, answer).apply(self.workspace.model)  # noqa: E731
+        await self.screen.app.push_screen(Ask(question, name, check), renamed)
+
+    async def ask_line(self) -> None:
+        """The ':' line: an edit, or a word about the file."""
+        question = Ask(":", "", lambda line: check_line(self.workspace.model, line))
+        await self.screen.app.push_screen(question, self._run_line)
+
+    async def _run_line(self, line: str | None) -> None:
+        about_file = file_command(line) if line is not None else None
+        if line is None:
+            return
+        if about_file is None:
+            edit = parse_edit(line)
+            assert edit is not None  # the question takes no empty line
+            self.do(lambda _: edit)
+        elif about_file[0] == "q":
+            await self.screen.app.run_action("quit_now")
+        elif about_file[0] == "q!":
+            self.screen.app.exit()
+        else:
+            await self.ask_to_save(about_file[1], and_quit=about_file[0] == "wq")
+
+    # Files
+
+    async def ask_to_save(self, path: str = "", and_quit: bool = False) -> None:
+        """Save, asking first for a name where the model has none."""
+        if path or self.workspace.opened.path:
+            self.save(path, and_quit=and_quit)
+            return
+
+        def named(answer: str | None) -> None:
+            if answer is not None:
+                self.save(answer, and_quit=and_quit)
+
+        await self.screen.app.push_screen(Ask("save as ", "model.safetensors", require_writer), named)
+
+    def save(self, path: str = "", is_sure: bool = False, and_quit: bool = False) -> None:
+        """Write the model in a thread; keys are heard meanwhile."""
+        if not path and not self.workspace.is_changed and self.workspace.opened.path:
+            self.screen.tell("Nothing has changed since it was saved.")
+            if and_quit:
+                self.screen.app.exit()
+            return
+        self.screen.run_worker(self._save(path, is_sure, and_quit), exclusive=True, group="save")
+
+    async def _save(self, path: str, is_sure: bool, and_quit: bool) -> None:
+        if any(tensor.ref is not None and tensor.stored is None for tensor in _tensors(self.workspace.model)):
+            self.screen.tell("Torch makes the new weights …")
+        try:
+            written = await asyncio.to_thread(self.workspace.save, path, is_sure)
+        except FileChangedError as error:
+            await self._ask_to_replace(error, path, and_quit)
+            return
+        except SeqtuiError as error:
+            self.screen.warn(f"{error.line()}. {error.hint}" if error.hint else error.line())
+            return
+        self.screen.show_model(self.screen.table.row.path)
+        self.screen.tell(f"{written} written.")
+        if and_quit:
+            self.screen.app.exit()
+
+    async def _ask_to_replace(self, error: FileChangedError, path: str, and_quit: bool) -> None:
+        """Somebody else's file stands where ours would: replace it, or not."""
+
+        def answered(choice: str | None) -> None:
+            if choice == "o":
+                self.save(path or self.workspace.opened.path, is_sure=True, and_quit=and_quit)
+
+        await self.screen.app.push_screen(Choose(f"{error.line()}.", {"o": "overwrite it"}), answered)
+
+
+def _tensors(model: ModelSpec) -> list[TensorInfo]:
+    return [tensor for _, layer in model.walk() for tensor in layer.tensors]
+
+
+def made_by(edit: Edit, model: ModelSpec) -> str:
+    """The path of what an edit made or named; empty for one that does neither."""
+    if isinstance(edit, Rename):
+        return joined(edit.path.rpartition(".")[0], edit.name)
+    if isinstance(edit, Insert):
+        return _new_path(model, edit.place, edit.name)
+    if isinstance(edit, Copy):
+        return _new_path(model, Place("after", edit.after or edit.path), edit.name)
+    if isinstance(edit, Group) and edit.name != ANY_NAME:
+        return joined(edit.paths[0].rpartition(".")[0], edit.name)
+    return ""
+
+
+def _new_path(model: ModelSpec, place: Place, name: str) -> str:
+    is_beside = place.where in ("before", "after")
+    parent, _, neighbour = place.path.rpartition(".") if is_beside else (place.path, "", "")
+    if name != ANY_NAME:
+        return joined(parent, name)
+    if is_beside:
+        return joined(parent, str(int(neighbour) + (place.where == "after")))
+    count = len(layer_at(model, parent).layers)
+    return joined(parent, "0" if place.where == "first" else str(count - 1))
+
+
+def _layer_or_none(model: ModelSpec, path: str) -> LayerSpec | None:
+    try:
+        return model.layer(path)
+    except KeyError:
+        return None
+
+
+def same_layer(model: ModelSpec, path: str, old: LayerSpec | None) -> str:
+    """Where a layer went: its arguments are the same object, whatever it is called now. Empty where it is gone."""
+    if old is None or not path:
+        return path
+    here = _layer_or_none(model, path)
+    if here is not None and here.args is old.args:
+        return path
+    same = (found for found, layer in model.walk() if layer.args is old.args and layer.kind == old.kind)
+    return next(same, path if here is not None else "")
+
+
+def file_command(line: str) -> tuple[str, str] | None:
+    """(word, file) of a ':' line that is about the file; None for an edit. Raises EditError for too many words."""
+    word, _, rest = line.strip().partition(" ")
+    if word not in FILE_WORDS:
+        return None
+    try:
+        names = shlex.split(rest)
+    except ValueError:
+        names = [rest.strip()]
+    if len(names) > 1:
+        raise EditError(f"{word} takes one file, here are {len(names)}")
+    return word, os.path.expanduser(names[0]) if names else ""
+
+
+def check_line(model: ModelSpec, line: str) -> None:
+    """Raise SeqtuiError for a ':' line that cannot be done: the problem of a half-typed one."""
+    if not line.strip():
+        raise EditError("type an edit, or w, q, wq, q!, e FILE")
+    if file_command(line) is not None:
+        return
+    edit = parse_edit(line)
+    if edit is None:
+        raise EditError("a comment does nothing")
+    edit.apply(model)
+
+
+def error_words(error: SeqtuiError) -> str:
+    """An error as one toast: the sentence, and what to do about it."""
+    return f"{error.message}. {error.hint}" if error.hint else error.message
