@@ -10,6 +10,7 @@ import pytest
 from terminal import SAMPLES, Terminal, environment
 
 LENET = str(SAMPLES / "lenet5.safetensors")
+WIDER = "set conv2 out_channels=20"
 BARE = Path(__file__).parent.parent / ".venv-bare" / "bin" / "python"
 """An interpreter with seqtui and all that it needs but torch; `make test` makes it."""
 
@@ -41,14 +42,25 @@ def loads(code: str, *arguments: str) -> set[str]:
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment(), timeout=120
     )
     assert done.returncode == 0, done.stderr
-    names = {name.partition(".")[0] for name in done.stderr.split()}
+    names = {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
     return {name for name in names - sys.stdlib_module_names if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--version"], ["--help"], ["summary", "--help"], ["summary", LENET], ["summary", LENET, "--json"]],
-    ids=" ".join,
+    [
+        ["--version"],
+        ["--help"],
+        ["summary", "--help"],
+        ["summary", LENET],
+        ["summary", LENET, "--json"],
+        ["edit", "--help"],
+        ["edit", LENET, "-e", WIDER, "-e", "fix"],
+        ["edit", LENET, "-e", WIDER, "-e", "fix", "--json"],
+        ["new", "--list"],
+        ["new", "alexnet"],
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LENET, "lenet5"),
 )
 def test_standard_library_alone(arguments: list[str]) -> None:
     assert loads(COMMAND, *arguments) == {"seqtui"}
@@ -131,6 +143,16 @@ def run(*command: str) -> str:
 )
 def test_without_torch_the_same_is_printed(arguments: list[str], bare: str) -> None:
     assert run(bare, "-m", "seqtui", *arguments) == run(sys.executable, "-m", "seqtui", *arguments)
+
+
+def test_without_torch_edits_that_make_nothing_anew_are_written(bare: str, tmp_path: Path) -> None:
+    command = [bare, "-m", "seqtui", "edit", LENET, "--json", "-o", str(tmp_path / "out.safetensors"), "-e"]
+    assert "remove" not in run(*command, "remove fc3")
+    done = subprocess.run(
+        [*command, "set fc2 out_features=100", "--force"], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.splitlines()[0].endswith("torch is not installed, and new weights are made by it alone")
 
 
 def test_without_torch_the_screens_open(bare: str) -> None:

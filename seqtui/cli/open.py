@@ -16,12 +16,21 @@ from seqtui.workspace import View, Workspace
 
 def run(options: SimpleNamespace) -> int:
     """Take the screen once the file is known to be good; give the exit code that the app leaves with."""
-    if not is_terminal() or not sys.stdin.isatty() or not sys.stderr.isatty():  # Textual draws on stderr
+    if not has_screen():
         return _as_text(options)
     workspace = Workspace(open_model(options.model))
     if options.input:
         workspace.set_input(parse_input(options.input))
-    select = path_in(workspace.view, options.select) if options.select else ""
+    return show(workspace, options, path_in(workspace.view, options.select) if options.select else "")
+
+
+def has_screen() -> bool:
+    """Whether there is a terminal to draw on and to read keys from."""
+    return is_terminal() and sys.stdin.isatty() and sys.stderr.isatty()  # Textual draws on stderr
+
+
+def show(workspace: Workspace, options: SimpleNamespace, select: str = "") -> int:
+    """Run the screens on a model, which is closed then; the exit code that the app leaves with."""
     if getattr(options, "no_color", False):
         os.environ["NO_COLOR"] = "1"  # Textual reads it when it starts
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from seqtui.errors import FileError
+from seqtui.safe_text import safe_text
+
 if TYPE_CHECKING:
     from seqtui.summary_text import Piece
 
@@ -43,6 +46,17 @@ def write_json(document: object) -> None:
 
     json.dump(document, sys.stdout, indent=2, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def say(words: str) -> None:
+    """A line for whoever typed the command, on stderr; stdout is data."""
+    sys.stderr.write(f"seqtui: {safe_text(words, limit=2000)}\n")
+
+
+def require_free(path: str, is_forced: bool) -> None:
+    """Raises FileError for the name of a file that exists, unless whoever typed it said that they know."""
+    if os.path.exists(path) and not is_forced:
+        raise FileError("it exists already", hint="--force replaces it.", file=path)
 
 
 def _write_coloured(lines: Sequence[Sequence[Piece]]) -> None:

@@ -71,10 +71,22 @@ def _parser(names: Iterable[str]) -> Parser:
         add, words, example = VERBS[name]
         verb = verbs.add_parser(name, help=words, description=words, epilog=f"example: {example}", allow_abbrev=False)
         _add_common(verb)
-        verb.add_argument("model", metavar="MODEL", help="a .safetensors file, or a directory that holds one")
         add(verb)
         verb.set_defaults(verb=name)
     return parser
+
+
+def _add_model(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("model", metavar="MODEL", help="a .safetensors file, or a directory that holds one")
+
+
+def _add_screen(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--theme", metavar="NAME", default="", help="one of the themes that ctrl+t lists")
+    verb.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+
+
+def _add_force(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--force", action="store_true", help="replace a file that exists")
 
 
 def _add_input(verb: argparse.ArgumentParser) -> None:
@@ -86,19 +98,53 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def _open(verb: argparse.ArgumentParser) -> None:
+    _add_model(verb)
     _add_input(verb)
     verb.add_argument("--select", metavar="PATH", default="", help="the layer or tensor to start on: conv1.weight")
-    verb.add_argument("--theme", metavar="NAME", default="", help="one of the themes that ctrl+t lists")
-    verb.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    _add_screen(verb)
+
+
+def _new(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("template", metavar="TEMPLATE", nargs="?", default="", help="one of --list; none: no layers yet")
+    verb.add_argument("-o", "--output", metavar="FILE", default="", help=f"{OUTPUT}; without a screen it is written")
+    verb.add_argument("--list", action="store_true", help="the templates, with their parameters and what they are fed")
+    _add_input(verb)
+    _add_force(verb)
+    _add_screen(verb)
+
+
+def _edit(verb: argparse.ArgumentParser) -> None:
+    _add_model(verb)
+    edits = verb.add_mutually_exclusive_group(required=True)
+    edits.add_argument("-e", "--edit", metavar="EDIT", dest="edits", action="append", help="an edit; may be repeated")
+    edits.add_argument("-f", "--file", metavar="RECIPE", dest="recipe", help="a file of edits, one a line; - is stdin")
+    target = verb.add_mutually_exclusive_group()
+    target.add_argument("-o", "--output", metavar="OUT", default="", help=f"write the result: {OUTPUT}")
+    target.add_argument("--in-place", action="store_true", help="write the result into MODEL itself")
+    _add_force(verb)
+    _add_json(verb)
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
+    verb.epilog = f"{verb.epilog}\n\n{_edit_forms()}"
+
+
+def _edit_forms() -> str:
+    """How each edit is written, a line each."""
+    from seqtui.model import edits
+    from seqtui.model.language import form_words
+
+    forms = (f"  {form_words(verb, edit.slots)}" for verb, edit in edits.VERBS.items())
+    return "\n".join(["edits, in a recipe one a line, # begins a comment:", *forms])
 
 
 def _summary(verb: argparse.ArgumentParser) -> None:
+    _add_model(verb)
     _add_input(verb)
     verb.add_argument("--depth", metavar="N", type=_depth, help="show so many levels of layers in the table")
     _add_json(verb)
 
 
 def _weights(verb: argparse.ArgumentParser) -> None:
+    _add_model(verb)
     verb.add_argument("names", metavar="NAME", nargs="*", help="a tensor, a glob, or a part: 'conv1.weight[3, :, 1:4]'")
     verb.add_argument("--values", action="store_true", help="the numbers themselves")
     verb.add_argument("--histogram", action="store_true", help="statistics and a histogram of every tensor listed")
@@ -111,9 +157,17 @@ def _depth(text: str) -> int:
     return int(text)
 
 
+OUTPUT = "a new .safetensors file, .py code or .json spec"
+
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
     "open": (_open, "look into a model on the screen", "seqtui open lenet5.safetensors"),
+    "new": (_new, "a new model, from a template or from nothing", "seqtui new lenet5 -o lenet5.safetensors"),
     "summary": (_summary, "layers, output shapes, parameters", "seqtui summary lenet5.safetensors --json"),
     "weights": (_weights, "tensors and their numbers", "seqtui weights lenet5.safetensors conv1.weight --values"),
+    "edit": (
+        _edit,
+        "change layers and weights; without -o or --in-place it is only shown what would be written",
+        "seqtui edit lenet5.safetensors -e 'set fc1 out_features=64' -e fix -o small.safetensors",
+    ),
 }
 """What adds each verb's options, what it does, an example."""
