@@ -26,6 +26,10 @@ State = Literal["on", "off", "problem", "guessed", "frozen", "plain"]
 SIGNS: dict[State, str] = {"on": "●", "off": "○", "problem": "!", "guessed": "?", "frozen": "❄", "plain": " "}
 
 
+REASON_WIDTH = 40
+"""Cells that the reason for an unknown output may take of a row; a longer one stands below the table."""
+
+
 class Row(NamedTuple):
     """One line of the tree."""
 
@@ -130,7 +134,7 @@ def kind_cell(layer: LayerSpec) -> str:
 def argument_words(layer: LayerSpec) -> str:
     """The arguments as the kind's own row words them; where there is no rule, those given."""
     kind = KINDS.get(layer.kind or "")
-    if kind is not None:
+    if kind is not None and layer.origin != "opaque":
         try:
             return kind.words(bind(kind.name, layer.args))
         except (ArgumentError, KeyError):  # a wrong or, in a guess, a missing argument: say what there is
@@ -159,9 +163,16 @@ def file_title(path: str) -> str:
 def _output_cell(row: Row, info: LayerInfo) -> str:
     if info.problem:
         return safe_text(info.problem.brief)
+    if info.unknown:
+        return UNKNOWN if has_long_reason(info) else safe_text(info.unknown)
     if info.output_shape is None and (row.layer.origin != "declared" or row.layer.kind is None):
-        return safe_text(info.unknown) or NONE
-    return info.unknown or output_words(info.output_shape)
+        return NONE
+    return output_words(info.output_shape)
+
+
+def has_long_reason(info: LayerInfo) -> bool:
+    """Whether a row has no room for why the output is not known."""
+    return len(info.unknown) > REASON_WIDTH
 
 
 def _tensor_cells(tensor: TensorInfo, layer: LayerSpec) -> Cells:

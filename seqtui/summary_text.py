@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from seqtui.model.infer import Inference
 from seqtui.model.spec import ModelSpec
-from seqtui.rows import Cells, Row, cells, model_row, rows_below
+from seqtui.rows import Cells, Row, cells, has_long_reason, model_row, rows_below
 from seqtui.safe_text import safe_text
 from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, cell_width, layout
 from seqtui.words import ASCII, bytes_words, plural
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 def summary_lines(
     model: ModelSpec, inference: Inference, title: str, depth: int | None = None, width: int | None = None
 ) -> list[list[Piece]]:
-    """A line a layer, down to `depth` levels (all by default), then the problems and the totals.
+    """A line a layer, down to `depth` levels (all by default), then the problems, what is not known, and the totals.
 
     Without a `width` in cells no text is cut.
     """
@@ -52,20 +52,29 @@ def summary_lines(
         result.append([Piece(piece, style or STYLES.get(column.field, "")) for column, piece in pieces])
     result.append([])
     result += [[Piece(f"! {safe_text(problem.message)}", "red")] for problem in inference.problems.values()]
+    result += [
+        [Piece(f"{safe_text(path)}: {safe_text(info.unknown)}")]
+        for path, info in inference.infos.items()
+        if has_long_reason(info)
+    ]
     result.append([Piece(totals_words(model, inference))])
     return result
 
 
 def totals_words(model: ModelSpec, inference: Inference) -> str:
-    """`5,088 parameters · 20.4 kB · 1,073,088 multiply-adds`."""
+    """`5,088 parameters · 20.4 kB · 1,073,088 multiply-adds`; layers that have seen no input may have more."""
     total = inference.total
-    words = [plural(total.num_params, "parameter")]
+    layers = [model.root, *(layer for _, layer in model.walk())]
+    least = "at least " if any(layer.unsized for layer in layers) else ""
+    is_known = bool(total.num_params) or not least
+    words = [f"{least}{plural(total.num_params, 'parameter')}" if is_known else "parameters unknown"]
     if total.num_params != total.num_trainable:
         words.append(f"{total.num_trainable:,} trainable")
     if total.num_buffers:
         words.append(plural(total.num_buffers, "buffer element"))
-    size = sum(tensor.nbytes for _, layer in (("", model.root), *model.walk()) for tensor in layer.tensors)
-    words.append(bytes_words(size))
+    size = sum(tensor.nbytes for layer in layers for tensor in layer.tensors)
+    if size or not least:
+        words.append(f"{least}{bytes_words(size)}")
     if total.macs is not None:
         words.append(f"{total.macs:,} multiply-adds")
     return " · ".join(words)

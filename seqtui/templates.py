@@ -6,15 +6,13 @@ No weights are made here: a template's tensors are `NewTensor`s, which the engin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from seqtui.errors import UsageError
 from seqtui.formats.source_reader import read_source
 from seqtui.model.spec import LayerSpec, ModelSpec
-from seqtui.model.tree import joined
-from seqtui.model.weights_kept import new_tensors, own_shapes, seed_of
+from seqtui.model.weights_kept import with_new_tensors
 
 
 class Template(NamedTuple):
@@ -221,12 +219,4 @@ def template_model(name: str) -> ModelSpec:
         close = get_close_matches(name, TEMPLATES, n=1)
         hint = f"Did you mean {close[0]}?" if close else f"Templates are {', '.join(TEMPLATES)}."
         raise UsageError(f"there is no template {name}", hint)
-    model = read_source(TEMPLATES[name].source)
-    return replace(model, root=_with_tensors("", model.root, name))
-
-
-def _with_tensors(path: str, layer: LayerSpec, template: str) -> LayerSpec:
-    """The layer and all inside with their tensors, to be made as torch makes them and every time the same."""
-    inside = tuple(_with_tensors(joined(path, child.name), child, template) for child in layer.layers)
-    tensors = new_tensors(own_shapes(layer), "F32", seed_of(path, f"new {template}"))
-    return replace(layer, tensors=tensors, layers=inside)
+    return with_new_tensors(read_source(TEMPLATES[name].source), f"new {name}")

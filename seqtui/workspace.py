@@ -130,13 +130,17 @@ class Workspace:
     def is_changed(self) -> bool:
         return self.model is not self.saved
 
+    def require_editable(self) -> None:
+        """Raises EditError where nothing can be edited."""
+        if self.read_only:
+            raise EditError(f"nothing can be edited: {self.read_only}")
+
     def do(self, edit: Edit) -> None:
         """One edit. Raises EditError, and then nothing has changed."""
         from seqtui.model.problems import concrete
         from seqtui.records import done
 
-        if self.read_only:
-            raise EditError(f"nothing can be edited: {self.read_only}")
+        self.require_editable()
         self._history = self.history.do(concrete(edit, self.view.model))
         self._record(done(self._history.done[-1].edit))
         if self._given is not None and self.model.inputs != self._history.done[-1].before.inputs:
@@ -252,15 +256,16 @@ class Workspace:
 
     def _own_stamp(self) -> Stamp | None:
         """The model's file as it was opened; None where it has none yet."""
-        return next((source.stamp for source in self.opened.sources.values()), None)
+        return self.opened.stamp or next((source.stamp for source in self.opened.sources.values()), None)
 
     # Files
 
     def save(self, path: str = "", is_sure: bool = False) -> str:
         """Write the model, to its own file where no path is given, and go on from what was written; the path.
 
-        An export, to code or to a spec, leaves the model with its edits unsaved. Another file that exists is replaced
-        only with `is_sure`, and so is the own one where somebody changed it meanwhile. Raises what `save_model` raises.
+        An export, to code or to a spec, leaves the model with its edits unsaved, unless it came from that very file.
+        Another file that exists is replaced only with `is_sure`, and so is the own one where somebody changed it
+        meanwhile. Raises what `save_model` raises.
         """
         from seqtui.saving import save_model
 
@@ -271,9 +276,13 @@ class Workspace:
         expected: Expected = "anything" if is_sure else (self._own_stamp() if is_own else None) or "absent"
         if is_own and self.read_only:
             raise UsageError(f"it cannot be saved: {self.read_only}", hint="Save it under another name.")
-        save_model(self.model, self._sources, path, self._torch(), expected, self.opened.prefix)
+        stamp = save_model(self.model, self._sources, path, self._torch(), expected, self.opened.prefix)
         if path.endswith(MODEL_SUFFIX):
             self._go_on_from(path)
+            self._move_journal(is_own)
+        elif is_own:
+            self.opened, self.saved = self.opened._replace(stamp=stamp), self.model
+            self._show()
             self._move_journal(is_own)
         return path
 

@@ -49,8 +49,8 @@ def environment(**changes: str) -> dict[str, str]:
     """This process's own, without what would change how the program looks, and with some changes."""
     unset = ("COLORTERM", "NO_COLOR", "COLUMNS", "LINES", "TMUX", "TERM_PROGRAM")
     kept = {name: value for name, value in os.environ.items() if name not in unset and not name.startswith("TEXTUAL")}
-    nowhere = os.path.join(os.devnull, "state")  # nothing is written into the home of whoever runs the tests
-    return {**kept, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": nowhere, **changes}
+    state = os.environ.get("XDG_STATE_HOME", os.path.join(os.devnull, "state"))  # not the home of whoever runs this
+    return {**kept, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": state, **changes}
 
 
 class Terminal:

@@ -218,11 +218,30 @@ def test_a_kind_of_several_inputs_says_why_it_does_not_fit() -> None:
     assert result.infos["act"].output_shape is None
 
 
-def test_a_kind_of_several_inputs_is_counted_and_its_wrong_arguments_come_first() -> None:
-    assert inferred(nn.Sequential(nn.Bilinear(2, 3, 4)), 1, 2).total.num_params == 4 * 2 * 3 + 4
-    args: dict[str, Value] = {"in1_features": 2, "in2_features": -1, "out_features": 4}
-    problem = of_layers(LayerSpec("pair", "Bilinear", args)).problems["pair"]
-    assert problem.message == "pair needs in2_features of at least 0, not -1"
+@pytest.mark.parametrize("width", [2, -1])
+def test_a_kind_of_several_inputs_is_counted_and_says_so_whatever_its_arguments(width: int) -> None:
+    args: dict[str, Value] = {"in1_features": 2, "in2_features": width, "out_features": 4}
+    result = of_layers(LayerSpec("pair", "Bilinear", args))
+    assert result.problems["pair"].message == "pair takes 2 tensors (input1, input2), one arrives from the input"
+    assert result.total.num_params == (4 * 2 * 2 + 4 if width > 0 else 0)
+
+
+@pytest.mark.parametrize("shape", [None, (1, 7)])
+def test_a_kind_of_several_inputs_says_so_where_no_shape_is_known(shape: tuple[int, ...] | None) -> None:
+    net = nn.Sequential(OrderedDict(fc=nn.Linear(4, 4), block=nn.Sequential(nn.ReLU(), nn.MSELoss()), act=nn.ReLU()))
+    result = infer_shapes(spec_of(net, (InputSpec("input", shape),) if shape else ()))
+    assert result.problems["block.1"].message == "block.1 takes 2 tensors (input, target), one arrives"
+    assert list(result.problems) == (["fc", "block.1"] if shape else ["block.1"])
+
+
+def test_a_kind_of_several_inputs_that_is_not_run_is_no_problem() -> None:
+    loss = LayerSpec("loss", "MSELoss")
+    off = LayerSpec("off", "Sequential", layers=(loss,), enabled=False)
+    result = of_layers(off, replace(loss, is_called=False))
+    assert not result.problems
+    on = replace(off, enabled=True)
+    model = ModelSpec(LayerSpec("", "Sequential", layers=(on,)), ())
+    assert list(infer_shapes(model, result).problems) == ["off.loss"]
 
 
 def test_a_kind_of_several_inputs_that_is_off_passes_its_input_through() -> None:

@@ -249,9 +249,9 @@ async def test_a_file_without_a_spec_is_shown_as_guessed() -> None:
 async def test_the_keys_can_be_looked_up_and_filtered() -> None:
     async with user_of("lenet5") as user:
         await user.press("question_mark")
-        await user.sees("On the layer table", "Expand all")
+        await user.sees("On the layer table", "Open: a layer's detail")
         await user.type("slice")
-        user.sees_not("Expand all")
+        user.sees_not("Open: a layer's detail")
         await user.press("escape")
         await user.sees("conv1")
 

@@ -20,11 +20,6 @@ from seqtui.model.tensors import TensorInfo
 
 torch.set_num_threads(1)
 
-REFUSED = {
-    "AdaptiveLogSoftmaxWithLoss": "cutoffs",
-}
-"""Kinds that no spec holds so far, and what of their making is not kept as a plain value."""
-
 
 def test_a_spec_holds_names_kinds_arguments_and_tensors() -> None:
     last = nn.Linear(2, 3, bias=False, dtype=torch.float16)
@@ -60,7 +55,7 @@ def test_a_shared_parameter_belongs_to_its_first_place() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("kind", sorted(KINDS.keys() - REFUSED))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_parameters_and_buffers_are_those_of_the_rule(kind: str) -> None:
     layer = spec_of(nn.Sequential(next(variants(kind)))).layer("0")
     args = bind(kind, layer.args)
@@ -130,7 +125,7 @@ def variants(kind: str) -> Iterator[nn.Module]:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("kind", sorted(catalogue().keys() - REFUSED.keys()))
+@pytest.mark.parametrize("kind", sorted(catalogue()))
 def test_arguments_are_read_back(kind: str) -> None:
     for layer in variants(kind):
         spec = spec_of(nn.Sequential(layer)).layer("0")
@@ -138,15 +133,6 @@ def test_arguments_are_read_back(kind: str) -> None:
         assert repr(again).replace("[", "(").replace("]", ")") == repr(layer).replace("[", "(").replace("]", ")")
         assert [(n, t.shape) for n, t, _ in named_tensors(again)] == [(n, t.shape) for n, t, _ in named_tensors(layer)]
         assert spec_of(nn.Sequential(again)).layer("0").args == spec.args
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("kind", sorted(REFUSED))
-def test_kinds_that_no_spec_holds_are_refused(kind: str) -> None:
-    layer = getattr(nn, kind)(**required(kind))
-    assert refusal(nn.Sequential(layer)).startswith(
-        f"0 is a {kind} that a spec cannot hold: it keeps its {REFUSED[kind]}"
-    )
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,7 @@ CHANNEL_SCALE = Kind(
     parameters=_parameters,
     is_elementwise=True,
     words=lambda args: f"{args['channels']} channels",
-    recognisers=(
-        recogniser("gain", "shift", lambda found: Guess("ChannelScale", {"channels": found.shapes["gain"][0]})),
-    ),
+    recognisers=(recogniser("gain", "shift", _recognise),),
     kept_as={"bias": "shift"},
 )
 

@@ -277,6 +277,45 @@ def test_summary_shows_what_it_cannot_follow_and_why(capsys: pytest.CaptureFixtu
     assert lines[6] == "3 ReLU unknown · ·"
 
 
+def table_of(capsys: pytest.CaptureFixture[str], net: nn.Sequential, *shape: int) -> list[str]:
+    """The lines that summary prints, blanks made one."""
+    seqtui.summary(net, shape or None)
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_summary_says_below_the_table_why_arguments_are_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 8, activation=nn.functional.silu)
+    lines = table_of(capsys, nn.Sequential(layer, nn.ReLU()), 5, 1, 8)
+    assert lines[2] == f"0 TransformerEncoderLayer unknown {sum(p.numel() for p in layer.parameters())} ·"
+    reason = "a new one cannot be made: activation should be relu/gelu, not silu"
+    assert f"0: its arguments cannot be told, {reason}" in lines
+
+
+def test_summary_shows_no_arguments_of_a_class_called_as_torch_s(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = type("Dropout", (nn.Dropout,), {})(0.25)
+    assert table_of(capsys, nn.Sequential(layer), 1, 4)[2] == "0 Dropout a forward of its own · ·"
+
+
+def test_summary_says_why_a_loss_does_not_fit_without_an_input_too(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = table_of(capsys, nn.Sequential(nn.Linear(4, 2), nn.CrossEntropyLoss(torch.ones(2))))
+    assert "! 1 takes 2 tensors (input, target), one arrives" in lines
+    assert lines[-1] == "10 parameters · 2 buffer elements · 48 B"
+
+
+@pytest.mark.filterwarnings("ignore:Lazy")
+@pytest.mark.parametrize(
+    ("layers", "totals"),
+    [
+        ([nn.ReLU()], "parameters unknown"),
+        ([nn.Linear(2, 2)], "at least 6 parameters · at least 24 B"),
+    ],
+)
+def test_summary_does_not_count_what_has_no_shape_yet(
+    layers: list[nn.Module], totals: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert table_of(capsys, nn.Sequential(nn.LazyLinear(2), *layers))[-1] == totals
+
+
 def test_summary_of_another_module_says_what_can_draw_it() -> None:
     module = cast(nn.Sequential, nn.Linear(2, 2))  # what people will try all the same
     with pytest.raises(SeqtuiError) as caught:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections import OrderedDict
-from dataclasses import replace
 
 import pytest
 import torch
+from generated import made, without_tensors
 from hypothesis import given
 from hypothesis import strategies as some
 from judge import GENERATORS
@@ -117,21 +116,6 @@ def test_a_layer_as_an_argument() -> None:
     assert without_tensors(spec_of(made(text)).root) == read_source(text).root
 
 
-def without_tensors(layer: LayerSpec) -> LayerSpec:
-    return replace(layer, tensors=(), layers=tuple(map(without_tensors, layer.layers)))
-
-
-def made(text: str) -> nn.Sequential:
-    """What Python makes of the code."""
-    names: dict[str, object] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        exec(text, names)  # our own code, to see that it is Python
-    net = names["net"]
-    assert isinstance(net, nn.Sequential)
-    return net
-
-
 Layers = list[tuple[dict[str, Value], nn.Module]]
 
 
@@ -215,6 +199,10 @@ def test_the_ways_people_write_it(text: str) -> None:
     assert read_source(text) == sequential(LayerSpec("0", "Linear", {"in_features": 2, "out_features": 3}))
 
 
+def test_what_python_would_warn_of_is_no_concern() -> None:
+    assert read_source('"""\\d"""\nfrom torch import nn\nnn.Sequential()').root == LayerSpec("", "Sequential")
+
+
 def test_an_ordered_dict_by_names() -> None:
     text = "import collections\nfrom torch import nn\nnn.Sequential(collections.OrderedDict(a=nn.ReLU(), b=nn.Tanh()))"
     assert read_source(text) == sequential(LayerSpec("a", "ReLU"), LayerSpec("b", "Tanh"))
@@ -243,6 +231,16 @@ REFUSED = [
     ("x = 1", "there is no nn.Sequential in it"),
     ("input_shape = 'wide'\nnn.Sequential()", "input_shape = 'wide' is no input shape"),
     ("input_shape = (1,)\ninput_dtype = 'int7'\nnn.Sequential()", "input_dtype = 'int7' is no type of a tensor"),
+    ("nn.Sequential(dict(a=nn.ReLU()))", "line 1: dict is no layer of torch.nn"),
+    ("net = nn.Sequential()\nprint(net)", "line 2: a statement that is not understood, print(net)"),
+    ("net = nn.Sequential()\nnet.eval()", "line 2: a statement that is not understood, net.eval()"),
+    ("net = nn.Sequential().to(torch.int64)", "line 1: torch.int64 is no type that weights can have"),
+    ("net = nn.Sequential().to('cuda')", "line 1: 'cuda' is no type that weights can have"),
+    ("nn.Sequential(nn.Identity(), nn.Identity())  # off: nn.ReLU()", "line 1: one comment stands for two Identities"),
+    ("nn.Sequential(nn.Identity(),)  # off: x = 1", "line 1: the comment keeps no call: off: x = 1"),
+    ("net = nn.Sequential()\n# off: net.a.weight = ", "line 2: the comment keeps no call: net.a.weight ="),
+    (f"x = {'1 + ' * 5000}1", ""),
+    (f"nn.Sequential(nn.Linear({'-' * 5000}1, 2))", ""),
     ("net = nn.Sequential()\nnet.a.weight.requires_grad_(False)", "line 2: there is no layer a"),
     ("nn.Sequential(nn.Identity(),)  # off: nn.Dropout(", "line 1: the comment keeps no call: nn.Dropout("),
     ("nn.Sequential(" * 200 + ")" * 200, ""),

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from numbers import Integral, Real
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import LayerValue, Value
+from seqtui.model.tensors import Shape
 from seqtui.words import shape_words
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ NO_ARGUMENTS = frozenset(
 
 UNSEEN = frozenset({"training", "_is_full_backward_hook"})
 """Attributes in which a layer may differ from a new one: its mode, and what hooks on gradients leave behind."""
+
+NOTHING_MADE: Mapping[str, Shape] = MappingProxyType({})
+
+
+ALL_BUT_LAST = "[:-1]"
+"""After an attribute that holds an argument with one more at its end."""
 
 
 class NamedTensor(NamedTuple):
@@ -107,25 +115,27 @@ class LostArgumentsError(Exception):
     """No constructor call makes this layer. The message is a clause: "its weight is 3×5, a new one has 3×2"."""
 
 
-def read_arguments(module: nn.Module, computes: str = "") -> dict[str, Value]:
+def read_arguments(module: nn.Module, made: Mapping[str, Shape] = NOTHING_MADE) -> dict[str, Value]:
     """The arguments that build this layer of torch.nn: those required, and those that differ from their default.
 
-    `computes` names the kind of one whose weights something else makes; its tensors are not compared. A tuple of equal
-    items is tried as one item first, `kernel_size=3`, which is how people write it. Raises LostArgumentsError.
+    `made` has the shapes of those of its tensors that something else computes before each use; in such a layer other
+    tensors may stand beside. A tuple of equal items is tried as one item first, `kernel_size=3`, which is how people
+    write it. Raises LostArgumentsError.
     """
-    kind = computes or type(module).__name__
-    given = given_arguments(kind, module)
+    kind = torch_kind(module)
+    given = _given_arguments(kind, module)
     tidy = {name: value[0] if _is_uniform(value) else value for name, value in given.items()}
     difference = ""
     for values in (tidy, given):
-        args = changed_arguments(kind, values)
-        difference = _difference(kind, args, module, is_partial=bool(computes))
+        args = _changed_arguments(kind, values)
+        difference = _difference(kind, args, module, made)
         if not difference:
             return args
-    raise LostArgumentsError("; ".join(KINDS[kind].not_kept.values()) or difference)
+    not_kept = (clause for name, clause in KINDS[kind].not_kept.items() if given.get(name) == 0)
+    raise LostArgumentsError(next(not_kept, "") or difference)
 
 
-def changed_arguments(kind: str, values: Mapping[str, Value]) -> dict[str, Value]:
+def _changed_arguments(kind: str, values: Mapping[str, Value]) -> dict[str, Value]:
     """Of a kind's arguments those that a call has to name, in the order of its constructor."""
     return {
         name: values[name]
@@ -134,14 +144,16 @@ def changed_arguments(kind: str, values: Mapping[str, Value]) -> dict[str, Value
     }
 
 
-def given_arguments(kind: str, module: nn.Module) -> dict[str, Value]:
+def _given_arguments(kind: str, module: nn.Module) -> dict[str, Value]:
     """What the constructor was given, as far as the layer still knows and a spec can say it; not yet believed."""
     rule = KINDS[kind]
     given: dict[str, Value] = {}
     for name, annotation, _, _ in catalogue()[kind].parameters:
         with suppress(AttributeError, TypeError):  # not kept, or no plain value: left at its default, to be compared
             if name not in NO_ARGUMENTS:
-                value = attrgetter(rule.kept_as.get(name, name))(module)
+                path = rule.kept_as.get(name, name)
+                value = attrgetter(path.removesuffix(ALL_BUT_LAST))(module)
+                value = value[:-1] if path.endswith(ALL_BUT_LAST) else value
                 is_flag = annotation == "bool" and not isinstance(value, bool)
                 given[name] = value is not None if is_flag else plain_value(value)
     return {
@@ -178,13 +190,20 @@ def plain_value(value: object) -> Value:
 
 def is_torch_layer(module: nn.Module) -> bool:
     """Whether it is of a class in the catalogue, not of one derived from it."""
+    return type(module).__name__ == torch_kind(module)
+
+
+def torch_kind(module: nn.Module) -> str:
+    """The class in the catalogue that it is of, parametrized or not; empty for one of any other, derived ones too."""
     from torch import nn
+    from torch.nn.utils.parametrize import type_before_parametrizations
 
-    kind = type(module).__name__
-    return type(module) is getattr(nn, kind, None) and kind in catalogue()
+    before = type_before_parametrizations(module)
+    kind = before.__name__
+    return kind if before is getattr(nn, kind, None) and kind in catalogue() else ""
 
 
-def _difference(kind: str, args: Mapping[str, Value], module: nn.Module, is_partial: bool) -> str:
+def _difference(kind: str, args: Mapping[str, Value], module: nn.Module, made: Mapping[str, Shape]) -> str:
     """How a layer newly built from these arguments differs from this one, as a clause; empty when it does not.
 
     Compared are the names and shapes of all tensors, the classes inside, and every attribute that a new layer has:
@@ -193,16 +212,18 @@ def _difference(kind: str, args: Mapping[str, Value], module: nn.Module, is_part
     try:
         new = new_layer(kind, args)
     except Exception as error:  # noqa: BLE001  # torch's constructors raise what they like for arguments they refuse
-        return f"torch refuses its arguments: {error}"
-    shapes, new_shapes = ({}, {}) if is_partial else (_shapes(module), _shapes(new))
-    for name in {**new_shapes, **shapes}:
+        return f"a new one cannot be made: {error}"
+    shapes, new_shapes = _shapes(module), _shapes(new)
+    names = new_shapes if made else {**new_shapes, **shapes}
+    shapes |= {name: shape_words(shape) for name, shape in made.items()}
+    for name in names:
         if shapes.get(name) != new_shapes.get(name):
             return f"its {name} is {shapes.get(name, 'missing')}, a new one has {new_shapes.get(name, 'none')}"
     attributes = _attributes(module)
     for name, value in _attributes(new).items():
-        is_compared = not _is_unseen(module, name) and not (is_partial and name == "class")
-        if attributes.get(name) != value and is_compared:
-            return f"its {name} is {attributes.get(name)}, a new one has {value}"
+        if attributes.get(name) != value and not _is_unseen(module, name):
+            found = attributes.get(name, attributes.get(f"{name}.class", "missing"))
+            return f"its {name} is {_attribute_words(found)}, a new one has {_attribute_words(value)}"
     return ""
 
 
@@ -215,13 +236,19 @@ def _attributes(module: nn.Module) -> dict[str, object]:
     attributes: dict[str, object] = {}
     for path, part in module.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""
-        attributes[f"{prefix}class"] = class_name(part)
+        if path:
+            attributes[f"{prefix}class"] = class_name(part)
         for name, value in vars(part).items():
             if callable(value):
                 attributes[prefix + name] = value
             with suppress(TypeError):
                 attributes[prefix + name] = repr(plain_value(value))
     return attributes
+
+
+def _attribute_words(value: object) -> str:
+    """An attribute in a sentence: a function by its name, never by where it lies in memory."""
+    return value if isinstance(value, str) else str(getattr(value, "__name__", class_name(value)))
 
 
 def _is_unseen(module: nn.Module, attribute: str) -> bool:

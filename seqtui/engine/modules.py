@@ -2,36 +2,39 @@
 
 To be saved, all of it must be what a spec can hold, and the first thing that is not is refused with its path. To be
 shown, nothing is refused: a layer whose call tells only a part of it says what is missing, and one whose forward is not
-torch's own is opaque, with its tensors and what stands inside.
+torch's own, or whose call is not known, is opaque, with its tensors and what stands inside.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from seqtui.engine.arguments import (
+    NOTHING_MADE,
     LostArgumentsError,
-    changed_arguments,
     class_name,
-    given_arguments,
-    is_torch_layer,
     named_tensors,
     read_arguments,
+    torch_kind,
 )
 from seqtui.errors import EngineError, UsageError
-from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.spec_json import MAX_DEPTH
-from seqtui.model.tensors import TORCH_DTYPES, TensorInfo
+from seqtui.model.tensors import TORCH_DTYPES, Shape, TensorInfo
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from torch.nn.utils.parametrize import ParametrizationList
 
 STATE_DICT_HINT = "The weights of any module can be kept as a plain state dict: safetensors.torch.save_model."
 
 WEIGHT_HOOKS = ("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.prune")
 """Modules whose hooks only compute a weight anew before it is used."""
+PARAMETRIZATIONS = "torch.nn.utils.parametrizations"
+"""The module whose parametrizations all keep the shape of what they are given."""
 
 
 class Obstacle(NamedTuple):
@@ -42,8 +45,8 @@ class Obstacle(NamedTuple):
     brief: str
     """In a few words for its own row: "parametrized weight"."""
     hint: str = STATE_DICT_HINT
-    kind: str = ""
-    """The layer of torch.nn that it still computes; empty where its forward is its own."""
+    made: Mapping[str, Shape] = NOTHING_MADE
+    """Where all it does is to compute tensors of the layer anew before each use, their shapes."""
 
 
 def spec_of(net: nn.Sequential, inputs: tuple[InputSpec, ...] = ()) -> ModelSpec:
@@ -99,46 +102,41 @@ class _Reader:
             raise EngineError(f"{where} contains itself")
         if len(above) > MAX_DEPTH:
             raise EngineError(f"the network has more than {MAX_DEPTH} Sequentials inside one another")
-        obstacle = _obstacle(module)
-        if obstacle and self.is_strict:
-            raise EngineError(f"{where} {obstacle.reason}", hint=obstacle.hint)
+        obstacles = list(_obstacles(module))
+        if obstacles and self.is_strict:
+            raise EngineError(f"{where} {obstacles[0].reason}", hint=obstacles[0].hint)
         if module is None:
             return LayerSpec(name, "None", origin="opaque", uncarried=("not a layer",))
-        if obstacle and not obstacle.kind:
-            return self.opaque(name, path, module, obstacle, above)
+        changes = [obstacle.brief for obstacle in obstacles if not obstacle.made]
+        if changes:
+            return self.opaque(name, path, module, changes, above)
         if is_sequential(module):
             return LayerSpec(name, "Sequential", layers=self.inside(path, module, above))
-        return self.torch_layer(name, path, module, obstacle)
+        return self.torch_layer(name, path, module, obstacles)
 
-    def torch_layer(self, name: str, path: str, module: nn.Module, obstacle: Obstacle | None) -> LayerSpec:
-        """A layer of torch.nn; with an obstacle, what of it a call cannot carry."""
-        kind = obstacle.kind if obstacle else type(module).__name__
-        uncarried = [obstacle.brief] if obstacle else []
+    def torch_layer(self, name: str, path: str, module: nn.Module, obstacles: Sequence[Obstacle]) -> LayerSpec:
+        """A layer of torch.nn, and what of it a call cannot carry; opaque where no call is known."""
+        bare = self.bare(name, path, module, is_deep=True)
         try:
-            args = read_arguments(module, computes=obstacle.kind if obstacle else "")
+            made = {name: shape for obstacle in obstacles for name, shape in obstacle.made.items()}
+            args = read_arguments(module, made)
         except LostArgumentsError as error:
             if self.is_strict:
-                message = f"{path} is a {kind} that a spec cannot hold: {error}"
+                message = f"{path} is a {bare.kind} that a spec cannot hold: {error}"
                 raise EngineError(message, hint=STATE_DICT_HINT) from None
-            args = changed_arguments(kind, given_arguments(kind, module))
-            uncarried.append(str(error))
-        tensors, tied, frozen = self.tensors(path, module, is_deep=True)
-        return LayerSpec(name, kind, args, tensors=tensors, tied=tied, frozen=frozen, uncarried=tuple(uncarried))
+            return replace(bare, origin="opaque", lost=str(error))
+        return replace(bare, args=args, uncarried=_once(obstacle.brief for obstacle in obstacles))
 
     def opaque(
-        self, name: str, path: str, module: nn.Module, obstacle: Obstacle, above: tuple[nn.Module, ...]
+        self, name: str, path: str, module: nn.Module, changes: Sequence[str], above: tuple[nn.Module, ...]
     ) -> LayerSpec:
-        """A module whose forward is not ours: its class, its tensors, what stands inside."""
-        tensors, tied, frozen = self.tensors(path, module, is_deep=False)
-        return LayerSpec(
-            name,
-            type(module).__name__,
-            tensors=tensors,
-            tied=tied,
-            frozen=frozen,
-            layers=self.inside(path, module, above),
+        """A module whose forward is not ours: its class, its tensors, and of one of your own what stands inside."""
+        is_own = not torch_kind(module)
+        return replace(
+            self.bare(name, path, module, is_deep=not is_own),
+            layers=self.inside(path, module, above) if is_own else (),
             origin="opaque",
-            uncarried=(obstacle.brief,),
+            uncarried=_once(changes),
         )
 
     def inside(self, path: str, module: nn.Module, above: tuple[nn.Module, ...]) -> tuple[LayerSpec, ...]:
@@ -146,86 +144,130 @@ class _Reader:
         prefix, above = f"{path}." if path else "", (*above, module)
         return tuple(self.layer(name, prefix + name, child, above) for name, child in module._modules.items())
 
-    def tensors(
-        self, path: str, module: nn.Module, is_deep: bool
-    ) -> tuple[tuple[TensorInfo, ...], dict[str, str], frozenset[str]]:
-        """Its tensors, those that stand elsewhere first, and those that do not learn; deep with what it is made of."""
+    def bare(self, name: str, path: str, module: nn.Module, is_deep: bool) -> LayerSpec:
+        """Its class and its tensors, and which of them stand elsewhere first; deep with what it is made of."""
+        from torch.nn.parameter import is_lazy
+        from torch.nn.utils.parametrize import type_before_parametrizations
+
         prefix = f"{path}." if path else ""
         own = [named for named in named_tensors(module) if is_deep or "." not in named.name]
-        if not self.is_strict:  # of a lazy layer's tensors, for one, nothing is known
-            own = [named for named in own if _has_file_type(named.tensor)]
-        places = {name: self.owners.setdefault(id(tensor), prefix + name) for name, tensor, _ in own}
-        return (
-            tuple(tensor_info(prefix + name, tensor)._replace(name=name) for name, tensor, _ in own),
-            {name: owner for name, owner in places.items() if owner != prefix + name},
-            frozenset(name for name, tensor, is_parameter in own if is_parameter and not tensor.requires_grad),
+        unsized = frozenset() if self.is_strict else frozenset(named.name for named in own if is_lazy(named.tensor))
+        sized = [named for named in own if named.name not in unsized]
+        places = {name: self.owners.setdefault(id(tensor), prefix + name) for name, tensor, _ in sized}
+        info = tensor_info if self.is_strict else _any_tensor_info
+        return LayerSpec(
+            name,
+            type_before_parametrizations(module).__name__,
+            tensors=tuple(info(prefix + name, tensor)._replace(name=name) for name, tensor, _ in sized),
+            tied={name: owner for name, owner in places.items() if owner != prefix + name},
+            frozen=frozenset(name for name, tensor, is_parameter in own if is_parameter and not tensor.requires_grad),
+            buffers=None if self.is_strict else frozenset(name for name, _, is_parameter in own if not is_parameter),
+            unsized=unsized,
         )
 
 
-def _obstacle(module: nn.Module | None) -> Obstacle | None:
-    """Why a module is neither a Sequential nor a layer of torch.nn and nothing else; None where it is."""
+def _once(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def _obstacles(module: nn.Module | None) -> Iterator[Obstacle]:
+    """Why a module is neither a Sequential nor a layer of torch.nn and nothing else; none where it is."""
     from torch.nn.modules.lazy import LazyModuleMixin
-    from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
+    from torch.nn.utils.parametrize import is_parametrized
 
     if module is None:
-        return Obstacle("is None, not a layer", "not a layer", "Put nn.Identity() there.")
+        yield Obstacle("is None, not a layer", "not a layer", "Put nn.Identity() there.")
+        return
     if isinstance(module, LazyModuleMixin):
-        return Obstacle(
+        yield Obstacle(
             f"is a {type(module).__name__} that has seen no input, so its shapes are not known",
             "has seen no input yet",
             "Run the network once on an input of the right shape.",
         )
+        return
+    kind = torch_kind(module)
     if is_parametrized(module):
-        kind = type_before_parametrizations(module).__name__
-        return Obstacle(
-            "has parametrized weights, which a spec cannot hold",
-            f"parametrized {', '.join(module.parametrizations)}",  # type: ignore[arg-type]  # a ModuleDict, by name
-            "torch.nn.utils.parametrize.remove_parametrizations makes them plain weights.",
-            kind if kind in catalogue() else "",
-        )
-    parts = [module] if is_sequential(module) else list(module.modules())
-    changed = next((obstacle for part in parts if (obstacle := _changed_forward(part))), None)
-    if changed:
-        return changed if len(parts) == 1 else changed._replace(kind="")
+        obstacle = _parametrized(module.parametrizations)  # type: ignore[arg-type]  # a ModuleDict, by name
+        yield obstacle._replace(made=NOTHING_MADE) if is_sequential(module) else obstacle
+    yield from _changed_forward(module)
+    for part in list(module.modules())[1:] if kind else ():
+        yield from (obstacle._replace(made=NOTHING_MADE) for obstacle in _changed_forward(part))
     if is_sequential(module):
-        names = [*module._parameters, *module._buffers]
-        reason = f"is a Sequential with a tensor of its own, {names[0]}, which a spec cannot hold" if names else ""
-        return Obstacle(reason, "a tensor of its own") if names else None
-    if not is_torch_layer(module):
-        return Obstacle(f"is a {class_name(module)}, which is no layer that a spec can hold", "a forward of its own")
-    return None
+        for name in (*module._parameters, *module._buffers):
+            reason = f"is a Sequential with a tensor of its own, {name}, which a spec cannot hold"
+            yield Obstacle(reason, "a tensor of its own")
+    elif not kind:
+        yield Obstacle(f"is a {class_name(module)}, which is no layer that a spec can hold", "a forward of its own")
 
 
-def _changed_forward(module: nn.Module) -> Obstacle | None:
+def _parametrized(parametrizations: Mapping[str, ParametrizationList]) -> Obstacle:
+    """That tensors of these names are computed by parametrizations."""
+    made = {name: shape for name, parts in parametrizations.items() if (shape := _made_shape(parts)) is not None}
+    return Obstacle(
+        "has parametrized weights, which a spec cannot hold",
+        f"parametrized {', '.join(parametrizations)}",
+        "torch.nn.utils.parametrize.remove_parametrizations makes them plain weights.",
+        made if len(made) == len(parametrizations) else NOTHING_MADE,
+    )
+
+
+def _made_shape(parts: ParametrizationList) -> Shape | None:
+    """The shape of what parametrizations make, None where one would have to run them to know it.
+
+    torch lets no other than an `unsafe` one change the shape, and its own keep it although they are called unsafe.
+    """
+    is_kept = not parts.unsafe or all(type(part).__module__ == PARAMETRIZATIONS for part in parts)
+    # weight_norm keeps a length and a direction, which has the weight's shape
+    direction = "original1" if type(parts[0]).__name__ == "_WeightNorm" else "original"
+    original = getattr(parts, direction, None)
+    return tuple(original.shape) if is_kept and original is not None else None
+
+
+def _changed_forward(module: nn.Module) -> Iterator[Obstacle]:
     """What hooks, or a forward set on this one object, change of what it gives."""
     for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
         name = str(getattr(hook, "__qualname__", type(hook).__name__))
-        is_harmless = type(hook).__module__ in WEIGHT_HOOKS and is_torch_layer(module)
-        return Obstacle(
+        yield Obstacle(
             f"has a forward hook ({name}), which a spec cannot hold",
             f"a forward hook, {name}",
             "Remove it first: its handle's remove(), remove_weight_norm, remove_spectral_norm or prune.remove.",
-            type(module).__name__ if is_harmless else "",
+            _made_by_hook(module, hook) if type(hook).__module__ in WEIGHT_HOOKS else NOTHING_MADE,
         )
     if "forward" in vars(module):
-        return Obstacle(
+        yield Obstacle(
             "was given another forward, which a spec cannot hold", "another forward", "Delete its `forward`."
         )
-    return None
+
+
+def _made_by_hook(module: nn.Module, hook: object) -> Mapping[str, Shape]:
+    """The shape of the one tensor that a hook of torch computes, by its name."""
+    name = next(vars(hook)[attribute] for attribute in ("name", "_tensor_name") if attribute in vars(hook))
+    return {name: tuple(getattr(module, name).shape)}
 
 
 def tensor_info(name: str, tensor: torch.Tensor) -> TensorInfo:
     """Type and shape. Raises EngineError for a type or a layout that safetensors has no word for."""
-    word = str(tensor.dtype).removeprefix("torch.")
     if not _has_file_type(tensor):
-        what = word if _is_plain(tensor) else f"{tensor.layout} {type(tensor).__name__}".removeprefix("torch.")
-        raise EngineError(f"{name} is a tensor of {what}, which a file cannot hold")
-    return TensorInfo(name, TORCH_DTYPES[word].name, tuple(tensor.shape), tensor.numel() * tensor.element_size())
+        what = _dtype_word(tensor) if _is_plain(tensor) else f"{tensor.layout} {type(tensor).__name__}"
+        raise EngineError(f"{name} is a tensor of {what.removeprefix('torch.')}, which a file cannot hold")
+    return _any_tensor_info(name, tensor)
+
+
+def _any_tensor_info(name: str, tensor: torch.Tensor) -> TensorInfo:
+    """The same of any tensor that has a shape; where safetensors has no word for its type, with torch's."""
+    row = TORCH_DTYPES.get(_dtype_word(tensor))
+    dtype = row.name if row else _dtype_word(tensor)
+    return TensorInfo(name, dtype, tuple(tensor.shape), tensor.numel() * tensor.element_size())
+
+
+def _dtype_word(tensor: torch.Tensor) -> str:
+    """torch's word for the type: `float32`."""
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _has_file_type(tensor: torch.Tensor) -> bool:
     """Whether safetensors has a word for its type and layout."""
-    row = TORCH_DTYPES.get(str(tensor.dtype).removeprefix("torch."))
+    row = TORCH_DTYPES.get(_dtype_word(tensor))
     return _is_plain(tensor) and row is not None and row.bits >= 8
 
 

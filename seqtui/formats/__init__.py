@@ -1,4 +1,7 @@
-"""Files in, models out: `open_model` and what it gives. A format is told by what a file holds, not by its name."""
+"""Files in, models out: `open_model` and what it gives.
+
+A format is told by what a file holds, not by its name; code and specs alone go by theirs, since any text could be one.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from seqtui.model.spec_json import SPEC_KEY, SpecError, spec_from_json
 
 MODEL_SUFFIX = ".safetensors"
 INDEX_SUFFIX = ".safetensors.index.json"
+TEXT_SUFFIXES = (".py", ".json")
+"""Of files that hold a model without its weights."""
 
 
 def open_model(path: str, source_id: str = "") -> OpenedModel:
-    """The model in a file, or in a folder that holds one. Only its header is read.
+    """The model in a file, or in a folder that holds one. Only its header is read; code and specs are read whole.
 
     Layers come from the spec in the file, else they are guessed from names and shapes. The result's path is that of the
     file itself, and so is the `source_id` that its tensors are referred to by, unless one is given. Raises FormatError
@@ -27,6 +32,10 @@ def open_model(path: str, source_id: str = "") -> OpenedModel:
     file = _file_in(path) if os.path.isdir(path) else path
     if file.endswith(INDEX_SUFFIX) and os.path.isfile(file):
         raise _sharded(file, os.path.dirname(file) or ".")
+    if file.lower().endswith(TEXT_SUFFIXES):
+        from seqtui.formats.python_file import open_text  # Python's own grammar, which most files do not need
+
+        return open_text(file)
     source = SafetensorsFile.open(file, source_id or os.path.abspath(file))
     try:
         return _opened(source, file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from seqtui.formats.byte_source import Stamp
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.spec import ModelSpec
 
@@ -18,11 +19,13 @@ class OpenedModel(NamedTuple):
     path: str
     """As the user wrote it."""
     format: str
-    """One word: `safetensors`."""
+    """One word: `safetensors`, `python`, `spec`."""
     prefix: str = ""
     """The wrapper that all names of a file without a spec carry, left out of the model's paths: `module.`."""
     notes: tuple[str, ...] = ()
     """What a reader should know, in sentences: where spec and tensors disagree, what cannot be read."""
+    stamp: Stamp | None = None
+    """The file as it was read, where there are no sources that stay open."""
 
     def close(self) -> None:
         for source in self.sources.values():

@@ -1,7 +1,8 @@
 """Reads a Sequential from Python source without running a line of it.
 
 What is understood: imports of torch, constants of numbers and text, one expression of `nn.Sequential` of torch's own
-layers, and the lines that `source_code` writes for shared and frozen tensors. All else is refused with its line.
+layers, turned into a type or not, and the lines that `source_code` writes for shared and frozen tensors. All else is
+refused with its line.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
 from seqtui.errors import FormatError
-from seqtui.formats.source_code import INPUT_DTYPE, INPUT_SHAPE, OFF
+from seqtui.formats.source_code import INPUT_DTYPE, INPUT_SHAPE, NET, OFF, castable
 from seqtui.model.literals import LiteralError, ValueReader, excerpt
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.spec_json import MAX_BYTES, MAX_DEPTH, MAX_LAYERS
-from seqtui.model.tensors import TORCH_DTYPES, is_possible
+from seqtui.model.tensors import TORCH_DTYPES, TensorInfo, is_possible
+from seqtui.model.weights_kept import new_tensors, own_shapes
 
 
 class SourceError(FormatError):
@@ -32,22 +35,36 @@ class SourceError(FormatError):
 
 
 def read_source(text: str) -> ModelSpec:
-    """The model that source code makes, all layers `declared`, without tensors. Raises SourceError."""
+    """The model that source code makes, all layers `declared`. Raises SourceError.
+
+    Its layers have tensors only where the code says of which type: those of a file that would hold them, without a
+    `ref`.
+    """
     if len(text) > MAX_BYTES:
         raise SourceError(0, f"there are {len(text):,} characters of code; the limit is {MAX_BYTES:,}")
     try:
-        tree = ast.parse(text)
+        with warnings.catch_warnings(action="ignore"):  # Python's, about "\\d" and the like
+            return _read(text)
+    except LiteralError as error:
+        raise SourceError(error.line_number, str(error)) from None
+    except (RecursionError, MemoryError):  # brackets and sums by the thousand
+        raise SourceError(0, "this is not Python that can be read") from None
+
+
+def _read(text: str) -> ModelSpec:
+    try:
+        statements = ast.parse(text).body
         comments = _comments(text)
     except SyntaxError as error:
         raise SourceError(error.lineno or 0, f"this is not Python: {error.msg}") from None
-    except (ValueError, RecursionError, MemoryError, tokenize.TokenError):  # null bytes; brackets by the thousand
+    except (ValueError, tokenize.TokenError):  # null bytes
         raise SourceError(0, "this is not Python that can be read") from None
+    for line, comment in comments.items():
+        if comment.startswith(f"{OFF}{NET}."):
+            statements += _kept(comment, line).body
     reader = _Reader(comments)
-    try:
-        for statement in tree.body:
-            reader.statement(statement)
-    except LiteralError as error:
-        raise SourceError(error.line_number, str(error)) from None
+    for statement in sorted(statements, key=lambda statement: statement.lineno):
+        reader.statement(statement)
     return reader.model()
 
 
@@ -57,11 +74,22 @@ def _comments(text: str) -> dict[int, str]:
     return {token.start[0]: token.string[1:].strip() for token in tokens if token.type == tokenize.COMMENT}
 
 
+def _kept(comment: str, line: int) -> ast.Module:
+    """The code that a comment keeps. Raises SourceError."""
+    code = comment.removeprefix(OFF)
+    try:
+        return ast.increment_lineno(ast.parse(code), line - 1)
+    except (SyntaxError, ValueError):
+        raise SourceError(line, f"the comment keeps no call: {code[:60]}") from None
+
+
 class _Reader:
     """One module being read: its names so far, and the network once it has been seen."""
 
     def __init__(self, comments: Mapping[int, str]) -> None:
         self.comments = comments
+        self.used: set[int] = set()
+        """The lines whose comment has told what an Identity on them stands for."""
         self.values = ValueReader()
         self.net = ""
         self.root: LayerSpec | None = None
@@ -70,6 +98,8 @@ class _Reader:
         self.frozen: dict[str, set[str]] = {}
         self.tied: dict[str, dict[str, str]] = {}
         """What is said of a layer's tensors after the network, by the layer's path."""
+        self.dtype = ""
+        """Of all weights, by safetensors' word; empty where nothing is said."""
 
     def model(self) -> ModelSpec:
         if self.root is None:
@@ -90,7 +120,11 @@ class _Reader:
         """The layer with what is said of the tensors in it."""
         inside = (self.marked(f"{path}.{child.name}" if path else child.name, child) for child in layer.layers)
         frozen, tied = frozenset(self.frozen.get(path, ())), self.tied.get(path, {})
-        return replace(layer, layers=tuple(inside), frozen=frozen, tied=tied)
+        tensors: tuple[TensorInfo, ...] = ()
+        if self.dtype:
+            made = new_tensors(own_shapes(layer), self.dtype, seed=0)
+            tensors = tuple(tensor._replace(ref=None) for tensor in made)
+        return replace(layer, tensors=tensors, layers=tuple(inside), frozen=frozen, tied=tied)
 
     # Statements
 
@@ -111,13 +145,15 @@ class _Reader:
                 self.frozen.setdefault(path, set()).add(name)
             case ast.Assign(targets=[ast.Attribute() as target], value=ast.Attribute() as owner):
                 path, name = self.tensor(target)
-                self.tied.setdefault(path, {})[name] = ".".join(self.tensor(owner))
+                source, source_name = self.tensor(owner)
+                first = self.tied.get(source, {}).get(source_name)
+                self.tied.setdefault(path, {})[name] = first or f"{source}.{source_name}"
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=value)
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
             ):
                 self.assigned(name, value)
-            case ast.Expr(value=ast.Call() as value):
+            case ast.Expr(value=ast.Call() as value) if self.makes_layer(value):
                 self.assigned("", value)
             case _:
                 raise _refusal(node, f"a statement that is not understood, {excerpt(node)}")
@@ -132,13 +168,30 @@ class _Reader:
         if not isinstance(value, ast.Call) or self.values.full_name(value.func) == "float":
             self.values.constants[name] = self.values.value(value)
             return
+        match value:
+            case ast.Call(func=ast.Attribute(value=ast.Call() as value, attr="to"), args=[word], keywords=[]):
+                self.dtype = self.weights_dtype(word)
+        kind = self.values.kind(value)
         if self.root is not None:
             raise _refusal(value, "a second network")
-        root = self.layer("", value, 0)
-        if root.kind != "Sequential":
-            raise _refusal(value, f"the network is a {root.kind}, not an nn.Sequential")
-        self.net, self.root = name, root
+        if kind != "Sequential":
+            raise _refusal(value, f"the network is a {kind}, not an nn.Sequential")
+        self.net, self.root = name, (root := self.layer("", value, 0))
         self.kinds = {path: layer.kind for path, layer in root.walk()}
+
+    def makes_layer(self, node: ast.Call) -> bool:
+        """Whether a call stands for a layer, turned into a type or not, whatever else may be wrong with it."""
+        match node.func:
+            case ast.Attribute(value=ast.Call() as inner, attr="to"):
+                return self.makes_layer(inner)
+        return self.values.full_name(node.func).startswith(("nn.", "torch.nn."))
+
+    def weights_dtype(self, node: ast.expr) -> str:
+        """safetensors' word for the type that all weights are turned into."""
+        row = TORCH_DTYPES.get(self.values.full_name(node).removeprefix("torch."))
+        if row is None or not castable(row.name):
+            raise _refusal(node, f"{excerpt(node)} is no type that weights can have")
+        return row.name
 
     def tensor(self, node: ast.expr) -> tuple[str, str]:
         """(path of the layer, name of its tensor) of `net.get_submodule("conv1").weight` or `net.conv1.weight`."""
@@ -168,6 +221,8 @@ class _Reader:
         kind = self.values.kind(node)
         if kind == "Sequential":
             return LayerSpec(name, kind, layers=self.sequential(node, depth))
+        if kind == "Identity" and len(node.args) == 1:  # which torch never looks at
+            return replace(self.layer(name, node.args[0], depth), enabled=False)
         return LayerSpec(name, kind, self.values.arguments(kind, node))
 
     def sequential(self, node: ast.Call, depth: int) -> tuple[LayerSpec, ...]:
@@ -184,7 +239,7 @@ class _Reader:
                 pairs = [(keyword.arg or "", keyword.value) for keyword in keywords]
         if len(pairs) > MAX_LAYERS:
             raise _refusal(node, f"there are {len(pairs):,} layers; the limit is {MAX_LAYERS:,}")
-        layers = tuple(self.noted(self.layer(name, value, depth + 1), value) for name, value in pairs)
+        layers = tuple(self.noted(self.layer(name, value, depth + 1), value, depth + 1) for name, value in pairs)
         names = Counter(name for name, _ in pairs)
         for name, count in names.items():
             if not name or "." in name or count > 1:
@@ -192,7 +247,7 @@ class _Reader:
         return layers
 
     def is_ordered_dict(self, node: ast.expr) -> bool:
-        return self.values.full_name(node) in ("OrderedDict", "collections.OrderedDict", "dict")
+        return self.values.full_name(node) in ("OrderedDict", "collections.OrderedDict")
 
     def pair(self, node: ast.expr) -> tuple[str, ast.expr]:
         match node:
@@ -200,18 +255,21 @@ class _Reader:
                 return name, value
         raise _refusal(node, f"{excerpt(node)} is no pair of a name and a layer")
 
-    def noted(self, layer: LayerSpec, node: ast.expr) -> LayerSpec:
+    def noted(self, layer: LayerSpec, node: ast.expr, depth: int) -> LayerSpec:
         """The layer, or the one that its comment keeps: `nn.Identity(),  # off: nn.Dropout(p=0.5)`."""
-        comment = self.comments.get(node.end_lineno or 0, "")
-        if layer.kind != "Identity" or not comment.startswith(OFF):
+        line = node.end_lineno or 0
+        comment = self.comments.get(line, "")
+        if layer.kind != "Identity" or not layer.enabled or not comment.startswith(OFF):
             return layer
-        call = comment.removeprefix(OFF).partition("; not in this call:")[0]
-        try:
-            kept = ast.parse(call, mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise _refusal(node, f"the comment keeps no call: {call[:60]}") from None
-        ast.increment_lineno(kept, node.lineno - 1)
-        return replace(self.layer(layer.name, kept, 0), enabled=False)
+        if line in self.used:
+            raise _refusal(node, "one comment stands for two Identities; each needs a line of its own")
+        self.used.add(line)
+        match _kept(comment, line).body:
+            case [ast.Expr(value=call)]:
+                reader = _Reader({})  # of a Sequential in the comment no other comment is meant
+                reader.values = self.values
+                return replace(reader.layer(layer.name, call, depth), enabled=False)
+        raise _refusal(node, f"the comment keeps no call: {comment[:60]}")
 
 
 def _refusal(node: ast.AST, reason: str) -> SourceError:

@@ -1,4 +1,4 @@
-"""What could be added at a place: every kind, with arguments that suit it there, and what it would do or why it cannot.
+"""What could be added at a place, or take a layer's: every kind, with fitting arguments, and what it would do there.
 
 One call tries them all, and is quick enough to be made when the list is opened.
 """
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from seqtui.model.content_edits import Replace
 from seqtui.model.infer import Inference, LayerInfo, infer_layer
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import Entry, catalogue
@@ -18,11 +19,13 @@ from seqtui.model.layer_names import free_names
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.structure_edits import Insert, spot_at
 from seqtui.model.tensors import Shape
-from seqtui.model.tree import Spot, joined, layer_at
+from seqtui.model.tree import Spot, joined, layer_at, spot_of
 from seqtui.model.weights_kept import floating_dtype, new_tensors, own_shapes
 
 STAND_IN = 1
 """For an argument that is still to be asked for, to see whether the kind can stand at a place at all."""
+
+NOTHING: Mapping[str, Value] = {}
 
 
 class Addition(NamedTuple):
@@ -58,9 +61,31 @@ def addable(model: ModelSpec, inference: Inference, place: Place) -> list[Additi
     spot = spot_at(model, place)
     arriving = arriving_at(model, inference, spot)
     dtype = floating_dtype(model)
-    entries = {kind: catalogue()[kind] for kind in KINDS if not catalogue()[kind].inputs}
-    names = free_names(layer_at(model, spot.parent).layers, entries)
-    return [_addition(KINDS[kind], entry, names[kind], arriving, dtype) for kind, entry in entries.items()]
+    names = free_names(layer_at(model, spot.parent).layers, _entries())
+    return [
+        _addition(KINDS[kind], entry, names[kind], suggested_arguments(entry, arriving), arriving, dtype)
+        for kind, entry in _entries().items()
+    ]
+
+
+def replaceable(model: ModelSpec, inference: Inference, path: str) -> list[Addition]:
+    """What each kind would be in the place of a layer, whose name and fitting arguments it keeps.
+
+    Raises EditError where nothing can take the place.
+    """
+    layer = layer_at(model, path)
+    Replace(path, "Identity").apply(model)
+    arriving, dtype = arriving_at(model, inference, spot_of(model, path)), floating_dtype(model)
+    found = []
+    for kind, entry in _entries().items():
+        args = suggested_arguments(entry, arriving, Replace(path, kind).kept(layer))
+        found.append(_addition(KINDS[kind], entry, layer.name, args, arriving, dtype))
+    return found
+
+
+def _entries() -> dict[str, Entry]:
+    """The kinds that take one tensor."""
+    return {kind: catalogue()[kind] for kind in KINDS if not catalogue()[kind].inputs}
 
 
 def arriving_at(model: ModelSpec, inference: Inference, spot: Spot) -> tuple[Signal, ...]:
@@ -74,8 +99,9 @@ def arriving_at(model: ModelSpec, inference: Inference, spot: Spot) -> tuple[Sig
     return inference.info(spot.parent, above).arriving
 
 
-def _addition(kind: Kind, entry: Entry, name: str, arriving: tuple[Signal, ...], dtype: str) -> Addition:
-    args = suggested_arguments(entry, arriving)
+def _addition(
+    kind: Kind, entry: Entry, name: str, args: Mapping[str, Value], arriving: tuple[Signal, ...], dtype: str
+) -> Addition:
     asked = tuple(item.name for item in entry.parameters if item.is_required and item.name not in args)
     info = _tried(kind, {**args, **dict.fromkeys(asked, STAND_IN)}, arriving, dtype)
     return Addition(
@@ -91,11 +117,17 @@ def _addition(kind: Kind, entry: Entry, name: str, arriving: tuple[Signal, ...],
     )
 
 
-def suggested_arguments(entry: Entry, arriving: tuple[Signal, ...]) -> dict[str, Value]:
-    """What a new layer of a kind is given where this arrives, in the order of its constructor."""
+def suggested_arguments(
+    entry: Entry, arriving: tuple[Signal, ...], kept: Mapping[str, Value] = NOTHING
+) -> dict[str, Value]:
+    """What a new layer of a kind is given where this arrives, in the order of its constructor.
+
+    `kept` are arguments of the layer that was there, which come before the usual ones.
+    """
     kind = KINDS[entry.kind]
-    follow = kind.from_place(kind.usual, arriving[0]) if len(arriving) == 1 else {}
-    args = {**kind.usual, **follow}
+    given = {**kind.usual, **kept}
+    follow = kind.from_place(given, arriving[0]) if len(arriving) == 1 else {}
+    args = {**given, **follow}
     return {item.name: args[item.name] for item in entry.parameters if item.name in args}
 
 

@@ -67,11 +67,11 @@ class Replace(Line):
         if layer.kind not in catalogue() or layer.origin != "declared":
             raise EditError(f"{self.path} is no single layer of a known kind, so nothing can take its place")
         require_kind(self.kind)
-        args = said_arguments(self.kind, {**self._kept(layer), **self.args})
+        args = said_arguments(self.kind, {**self.kept(layer), **self.args})
         changed = replace(layer, kind=self.kind, args=args, uncarried=())
         return _reshaped(model, self.path, layer, changed, seed_of(self.path, str(self)), is_fresh=False)
 
-    def _kept(self, layer: LayerSpec) -> dict[str, Value]:
+    def kept(self, layer: LayerSpec) -> dict[str, Value]:
         """The layer's arguments that the other kind takes too; those that it must be given alone, where it refuses one.
 
         Both a convolution and a pool have padding, but only that of a convolution can be a text.

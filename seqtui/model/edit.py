@@ -47,11 +47,16 @@ class Batch:
     def apply(self, model: ModelSpec) -> ModelSpec:
         """Raises EditError with the edit that cannot apply."""
         for edit in self.edits:
-            try:
-                model = edit.apply(model)
-            except EditError as error:
-                raise EditError(f"{edit}: {error.message}", error.hint) from None
+            model = applied(edit, model)
         return model
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.edits))
+
+
+def applied(edit: Edit, model: ModelSpec) -> ModelSpec:
+    """The model after one of several edits. Raises EditError that names it."""
+    try:
+        return edit.apply(model)
+    except EditError as error:
+        raise EditError(f"{edit}: {error.message}", error.hint) from None

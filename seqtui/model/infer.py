@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
-from seqtui.model.kinds.kind import ArgumentError, Arguments, Kind, ShapeError, Signal, Window
+from seqtui.model.kinds.kind import (
+    FLOATS,
+    RULED,
+    ArgumentError,
+    Arguments,
+    Kind,
+    ShapeError,
+    Signal,
+    UnruledTypeError,
+    Window,
+)
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
 from seqtui.model.tensors import DTYPES, FLOATING, TORCH_DTYPES, Shape, is_parameter, is_possible
@@ -74,10 +84,10 @@ class _Field(NamedTuple):
 
 
 class _Flow(NamedTuple):
-    """What travels from layer to layer."""
+    """What travels from layer to layer; without signals something does, and what is not known."""
 
-    signals: tuple[Signal, ...]
-    field: _Field | None
+    signals: tuple[Signal, ...] = ()
+    field: _Field | None = None
 
 
 Steps = dict[tuple[int, _Flow | None], tuple[LayerSpec, LayerInfo, _Flow | None]]
@@ -114,8 +124,8 @@ def infer_shapes(model: ModelSpec, previous: Inference | None = None) -> Inferen
     Without an input, and in a model that is not a Sequential, counts are given and shapes are not.
     """
     result = Inference({"": LayerInfo()})
-    flow = None
-    if model.is_sequential and len(model.inputs) == 1:
+    flow = _Flow() if model.is_sequential else None
+    if flow and len(model.inputs) == 1:
         flow = _Flow((Signal(model.inputs[0].shape, model.inputs[0].dtype),), _Field())
     _Walk(result, previous.steps if previous else {}).visit("", model.root, flow)
     return result
@@ -136,7 +146,7 @@ class _Walk:
         self.source = "the input"
 
     def visit(self, path: str, layer: LayerSpec, flow: _Flow | None) -> _Flow | None:
-        """Note the info of a layer and of all inside; what flows on comes back."""
+        """Note the info of a layer and of all inside; what flows on comes back, None where nothing is known to flow."""
         if isinstance(layer.layers, Deferred) and not layer.layers.is_made:
             inside = layer.layers
             self.infos[path] = LayerInfo((), (), inside.num_params, inside.num_params, inside.num_buffers)
@@ -165,7 +175,7 @@ class _Walk:
             if inside[-1].leaving:
                 self.source = child_path
         if layer.origin == "opaque":
-            flow = None
+            flow = None if arrived is None else _Flow()
         self.infos[path] = _sum(layer, inside, arrived, flow)._replace(unknown=_why_unknown(layer))
         return flow
 
@@ -183,57 +193,82 @@ class _Walk:
 
     def infer(self, path: str, layer: LayerSpec, flow: _Flow | None) -> tuple[LayerInfo, _Flow | None]:
         """The same, worked out by the rule of its kind."""
-        kind = KINDS.get(layer.kind or "") if layer.origin == "declared" else None
-        if kind is None:
-            info = _counted(layer, flow)._replace(unknown=_why_unknown(layer))
-            return info, (flow if not layer.enabled else None)
+        unknown = None if flow is None else _Flow()
+        kind = KINDS.get(layer.kind or "") if layer.origin == "declared" or layer.lost else None
+        if kind is not None and flow is not None and layer.enabled and catalogue()[kind.name].inputs:
+            return self.several(path, layer, kind, flow), unknown
+        if kind is None or layer.lost:
+            return _counted(layer, flow)._replace(unknown=_why_unknown(layer)), unknown if layer.enabled else flow
         try:
-            args = bind(kind.name, layer.args)
-            kind.check(args)
-            parameters, buffers = kind.parameters(args), kind.buffers(args)
+            args, parameters, buffers = _read(kind, layer)
         except ArgumentError as error:
-            return _stopped(_counted(layer, flow), path, str(error))
+            return _stopped(_counted(layer, flow), path, str(error)), unknown
         info = _counted(layer, flow, parameters, buffers)
-        if flow is None:
-            return info, None
+        if flow is None or not flow.signals:
+            return info, flow
         if not layer.enabled:
             return _with_output(info, flow.signals, flow.field), flow
-        if inputs := catalogue()[kind.name].inputs:
-            brief = Misfit.SEVERAL.format(takes=len(inputs), names=", ".join(inputs))
-            return _stopped(info, path, brief, f" from {self.source}")
         types = _weight_types(layer, parameters, buffers)
-        if len(types) > 1 or not types <= TORCH_DTYPES.keys():
-            return info._replace(unknown=f"weights of {' and '.join(sorted(types))}"), None
+        if len(types) > 1 or not types <= set(FLOATS):
+            return info._replace(unknown=f"weights of {' and '.join(sorted(types))}"), unknown
         typed = args.with_dtype(next(iter(types), None))
         try:
             signals, macs = _apply(kind, typed, flow.signals)
+        except UnruledTypeError as error:
+            return info._replace(unknown=f"no rule for {error}"), unknown
         except ShapeError as error:
-            return _stopped(info, path, str(error), f" from {self.source}" if error.names_source else "")
+            return _stopped(info, path, str(error), f" from {self.source}" if error.names_source else ""), unknown
         except ArgumentError as error:
-            return _stopped(info, path, str(error))
+            return _stopped(info, path, str(error)), unknown
         reach = _advance(kind, typed, flow)
         return _with_output(info, signals, reach)._replace(macs=macs), _Flow(signals, reach)
 
+    def several(self, path: str, layer: LayerSpec, kind: Kind, flow: _Flow) -> LayerInfo:
+        """The info of a layer that takes several tensors, whatever its arguments and what arrives."""
+        try:
+            _, parameters, buffers = _read(kind, layer)
+            info = _counted(layer, flow, parameters, buffers)
+        except ArgumentError:
+            info = _counted(layer, flow)
+        inputs = catalogue()[kind.name].inputs
+        brief = Misfit.SEVERAL.format(takes=len(inputs), names=", ".join(inputs))
+        return _stopped(info, path, brief, f" from {self.source}" if flow.signals else "")
 
-def _stopped(info: LayerInfo, path: str, brief: str, source: str = "") -> tuple[LayerInfo, None]:
-    """The info of a layer that does not fit where it stands, after which nothing flows on."""
-    return info._replace(problem=Problem(f"{path} {brief}{source}", brief)), None
+
+def _read(kind: Kind, layer: LayerSpec) -> tuple[Arguments, Mapping[str, Shape], Mapping[str, Shape]]:
+    """All arguments of a layer, and the parameters and buffers that follow. Raises ArgumentError."""
+    args = bind(kind.name, layer.args)
+    kind.check(args)
+    return args, kind.parameters(args), kind.buffers(args)
+
+
+def _stopped(info: LayerInfo, path: str, brief: str, source: str = "") -> LayerInfo:
+    """The info of a layer that does not fit where it stands."""
+    return info._replace(problem=Problem(f"{path} {brief}{source}", brief))
 
 
 def _weight_types(layer: LayerSpec, parameters: Mapping[str, Shape], buffers: Mapping[str, Shape]) -> set[str]:
     """torch's words for the types of a layer's weights and statistics; safetensors' words where torch has none."""
+    names = buffers if layer.buffers is None else layer.buffers
     types = {
-        dtype for name, dtype, _, _, _ in layer.tensors if name in parameters or (name in buffers and dtype in FLOATING)
+        dtype
+        for name, dtype, _, _, _ in layer.tensors
+        if _counts(layer, name, dtype, parameters) or (name in names and dtype in FLOATING)
     }
     return {(DTYPES[dtype].torch if dtype in DTYPES else "") or dtype for dtype in types}
 
 
 def _apply(kind: Kind, args: Arguments, arriving: tuple[Signal, ...]) -> tuple[tuple[Signal, ...], int | None]:
-    """What the kind gives out, and its multiply-adds. Raises ShapeError also for a tuple where one tensor goes in."""
+    """What the kind gives out, and its multiply-adds. Raises ShapeError also for a tuple where one tensor goes in.
+
+    Raises UnruledTypeError for numbers of a type that no rule speaks of.
+    """
     if kind.name == "Identity":  # the one layer that hands on whatever it is given
         return arriving, None
     if len(arriving) > 1:
         raise ShapeError(Misfit.TUPLE, arrives=len(arriving))
+    if arriving[0].dtype not in RULED:
+        raise UnruledTypeError(arriving[0].dtype)
     output = kind.output(args, arriving[0])
     signals = (output,) if isinstance(output, Signal) else output
     if not all(is_possible(signal.shape) for signal in signals):
@@ -261,6 +296,8 @@ def _advance(kind: Kind, args: Arguments, flow: _Flow) -> _Field | None:
 
 def _why_unknown(layer: LayerSpec) -> str:
     """Why the output of a layer that no rule covers is not known; nothing of one that needs no reason."""
+    if layer.lost:
+        return f"its arguments cannot be told, {layer.lost}"
     if layer.origin == "opaque" and layer.uncarried:
         return layer.uncarried[0]
     if layer.origin == "declared" and layer.kind and layer.kind != "Sequential":
@@ -285,18 +322,12 @@ def _counted(
 ) -> LayerInfo:
     """The info of a layer's own tensors, the output not yet known.
 
-    Parameters are what the rule names; without one, the floating tensors that are not running statistics. Tensors that
-    a file holds count with their shape there, others with the rule's.
+    Tensors that a file or a live layer holds count with their shape there, others with the rule's.
     """
     num_params = num_trainable = num_buffers = 0
     shapes: list[tuple[str, Shape, bool]]
-    if layer.uncarried:  # parametrized weights go by names of their own
-        parameters = None
     if layer.tensors or parameters is None:
-        shapes = [
-            (name, shape, name in parameters if parameters is not None else is_parameter(name, dtype))
-            for name, dtype, shape, _, _ in layer.tensors
-        ]
+        shapes = [(name, shape, _counts(layer, name, dtype, parameters)) for name, dtype, shape, _, _ in layer.tensors]
     else:
         shapes = [(name, shape, True) for name, shape in parameters.items()]
         shapes += [(name, shape, False) for name, shape in (buffers or {}).items()]
@@ -312,6 +343,13 @@ def _counted(
     return LayerInfo(arrived.signals if arrived else (), (), num_params, num_trainable, num_buffers)
 
 
+def _counts(layer: LayerSpec, name: str, dtype: str, parameters: Mapping[str, Shape] | None) -> bool:
+    """Whether a tensor is a parameter: as a live layer has it, else as the rule names it, else as it looks."""
+    if layer.buffers is not None:
+        return name not in layer.buffers
+    return name in parameters if parameters is not None else is_parameter(name, dtype)
+
+
 def _sum(layer: LayerSpec, inside: list[LayerInfo], arrived: _Flow | None, flow: _Flow | None) -> LayerInfo:
     """The info of a container: its own tensors and the sum of what is inside."""
     own = _counted(layer, arrived)
@@ -320,7 +358,7 @@ def _sum(layer: LayerSpec, inside: list[LayerInfo], arrived: _Flow | None, flow:
         num_trainable=own.num_trainable + sum(info.num_trainable for info in inside),
         num_buffers=own.num_buffers + sum(info.num_buffers for info in inside),
     )
-    if flow is None:
+    if flow is None or not flow.signals:
         return info
     counted = [info.macs for info in inside if info.macs is not None]
     return _with_output(info, flow.signals, flow.field)._replace(

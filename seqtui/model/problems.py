@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 from seqtui.errors import EditError
 from seqtui.model.content_edits import Input, Replace, Set
-from seqtui.model.edit import Batch, Edit, Line
+from seqtui.model.edit import Batch, Edit, Line, applied
 from seqtui.model.infer import Inference, LayerInfo, infer_layer, infer_shapes
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.kind import Signal
@@ -230,5 +230,5 @@ def concrete(edit: Edit, model: ModelSpec) -> Edit:
     edits: list[Edit] = []
     for step in edit.edits:
         edits.append(concrete(step, model))
-        model = edits[-1].apply(model)
+        model = applied(edits[-1], model)
     return Batch(tuple(edits))

@@ -25,7 +25,8 @@ Value = int | float | bool | str | None | LayerValue | tuple["Value", ...]
 """What an argument of a layer can be. Lists become tuples on the way in."""
 
 Origin = Literal["declared", "guessed", "opaque"]
-"""`declared`: a spec or code said so. `guessed`: read from names and shapes. `opaque`: its forward is not ours."""
+"""`declared`: a spec or code said so. `guessed`: read from names and shapes. `opaque`: its forward is not ours, or not
+known."""
 
 
 class Deferred(Sequence["LayerSpec"]):
@@ -111,6 +112,12 @@ class LayerSpec:
     origin: Origin = "declared"
     alternatives: tuple[str, ...] = ()
     """For a guess: what else the tensors could be, likeliest first."""
+    lost: str = ""
+    """Why the arguments of a live layer of torch.nn cannot be read back, as a clause; it is opaque then."""
+    buffers: frozenset[str] | None = None
+    """Names of own tensors that are no parameters, as a live module has them; None where only a rule can tell."""
+    unsized: frozenset[str] = frozenset()
+    """Names of own tensors that have no shape yet: of a live layer that takes it from its first input."""
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, LayerSpec]]:
         """(path, layer) of everything inside, depth first in order; not the layer itself."""

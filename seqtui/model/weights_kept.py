@@ -95,6 +95,38 @@ def new_tensors(shapes: Shapes, dtype: str, seed: int) -> tuple[TensorInfo, ...]
     )
 
 
+def with_new_tensors(model: ModelSpec, text: str) -> ModelSpec:
+    """A model of code or of a spec with the tensors that its layers have, to be made as torch makes them.
+
+    They are the same every time; `text` says where the model is from, for the seeds. Those that share their numbers are
+    made alike. What is said of tensors that no layer has, or that differ in shape, is left out.
+    """
+    owners: dict[str, TensorInfo] = {}
+
+    def with_own(path: str, layer: LayerSpec) -> LayerSpec:
+        inside = tuple(with_own(joined(path, child.name), child) for child in layer.layers)
+        dtype = next((tensor.dtype for tensor in layer.tensors if _is_weight(tensor.dtype)), "F32")
+        tensors = new_tensors(own_shapes(layer), dtype, seed_of(path, text))
+        owners.update({joined(path, tensor.name): tensor for tensor in tensors})
+        frozen = layer.frozen.intersection(tensor.name for tensor in tensors)
+        return replace(layer, tensors=tensors, layers=inside, frozen=frozen)
+
+    def with_shared(layer: LayerSpec) -> LayerSpec:
+        shared = {
+            tensor.name: owner
+            for tensor in layer.tensors
+            if (owner := owners.get(layer.tied.get(tensor.name, ""))) and owner[1:3] == tensor[1:3]
+        }
+        tensors = tuple(
+            tensor._replace(ref=shared[tensor.name].ref) if tensor.name in shared else tensor
+            for tensor in layer.tensors
+        )
+        tied = {name: owner for name, owner in layer.tied.items() if name in shared}
+        return replace(layer, tensors=tensors, tied=tied, layers=tuple(map(with_shared, layer.layers)))
+
+    return replace(model, root=with_shared(with_own("", model.root)))
+
+
 def changed_tensors(
     layer: LayerSpec, shapes: Shapes, dtype: str, seed: int, is_fresh: bool = False
 ) -> tuple[TensorInfo, ...]:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from textual.binding import Binding
 
-Pane = Literal["app", "everywhere", "movement", "table", "weights"]
+Pane = Literal["app", "everywhere", "movement", "table", "weights", "code", "problems"]
 """Where a key holds, and whose method does it. Movement keys belong to whichever pane has the focus."""
 
 PANES: dict[Pane, str] = {
@@ -19,6 +19,8 @@ PANES: dict[Pane, str] = {
     "movement": "Moving",
     "table": "On the layer table",
     "weights": "In the weights tab",
+    "code": "In the code tab",
+    "problems": "In the problems tab",
 }
 
 
@@ -51,6 +53,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("pane.prev", "everywhere", ("shift+tab",), "Previous pane"),
     Action("tab.1", "everywhere", ("1",), "Layer: arguments, shapes, its tensors at a glance"),
     Action("tab.2", "everywhere", ("2",), "Weights: statistics, histogram, values"),
+    Action("tab.4", "everywhere", ("4",), "Code: the model as Python"),
+    Action("tab.6", "everywhere", ("6",), "Problems: shapes that do not fit, and their fixes"),
     Action("tab.next", "everywhere", ("right_square_bracket",), "Next tab"),
     Action("tab.prev", "everywhere", ("left_square_bracket",), "Previous tab"),
     Action("zoom", "everywhere", ("z",), "Maximise pane, or restore", "zoom"),
@@ -69,6 +73,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("save", "everywhere", ("ctrl+s",), "Save"),
     Action("undo", "everywhere", ("u",), "Undo", "undo"),
     Action("redo", "everywhere", ("U", "ctrl+r"), "Redo"),
+    Action("add", "table", ("a",), "Add a layer after: every kind, with what it would do", "add", on_screen=True),
+    Action("insert", "table", ("i",), "Insert a layer before", on_screen=True),
+    Action("edit", "table", ("e",), "Edit arguments", "edit", on_screen=True),
+    Action("replace", "table", ("s",), "Replace by another kind, keeping what fits", on_screen=True),
     Action("rename", "table", ("r",), "Rename", "rename", on_screen=True),
     Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", is_edit=True),
     Action("toggle", "table", ("t",), "On or off: dropout, or any other layer bypassed", "on/off", is_edit=True),
@@ -107,6 +115,9 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("slice.prev", "weights", ("left_parenthesis",), "Previous slice"),
     Action("goto", "weights", ("i",), "Go to index 3,0,1,2", "go to"),
+    Action("copy.code", "code", ("y",), "Copy the code (OSC 52)", "copy"),
+    Action("problem.open", "problems", ("enter",), "To the layer", "to the layer"),
+    Action("problem.fix", "problems", ("exclamation_mark",), "Apply the first fix of this problem"),
 )
 
 KEY_SIGNS: dict[str, str] = {
@@ -138,7 +149,10 @@ def key_sign(key: str) -> str:
 def method_name(action: Action) -> str:
     """The action as a binding names it: what follows `action_` in the name of the method that does it."""
     if action.is_edit:
-        return f"screen.edit('{action.id}')"
+        return f"screen.change('{action.id}')"
+    stem, _, number = action.id.partition(".")
+    if number.isdecimal():
+        return f"{stem}({number})"
     name = action.id.replace(".", "_")
     return f"screen.{name}" if action.on_screen else name
 

@@ -87,7 +87,17 @@ class TotalsLine(Line):
 class KeyLine(Line):
     """The keys that matter where the focus is."""
 
-    FIRST: ClassVar[tuple[str, ...]] = ("open.row", "cancel", "help", "quit")
+    FIRST: ClassVar[tuple[str, ...]] = (
+        "open.row",
+        "cancel",
+        "help",
+        "quit",
+        "add",
+        "edit",
+        "toggle",
+        "search",
+        "command",
+    )
     """Those that a narrow line keeps."""
 
     panes: reactive[tuple[Pane, ...]] = reactive(("table", "everywhere", "app"))

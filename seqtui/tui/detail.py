@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual import work
 from textual.binding import BindingType
@@ -21,16 +21,37 @@ from seqtui.errors import SeqtuiError
 from seqtui.model.tensors import TensorInfo
 from seqtui.rows import Row, tensor_path
 from seqtui.safe_text import safe_text
-from seqtui.tui.actions import bindings
+from seqtui.tui.actions import Pane, bindings
 from seqtui.tui.chrome import Line
 from seqtui.tui.movement import FAR, Movement
 from seqtui.workspace import View
 
 if TYPE_CHECKING:
+    from seqtui.tui.tabs.code import CodeTab
+    from seqtui.tui.tabs.problems import ProblemsTab
     from seqtui.tui.tabs.weights import WeightsTab
     from seqtui.weights.statistics import Statistics
 
-TABS = ("Layer", "Weights")
+
+class Tab(NamedTuple):
+    """One of the looks at what is under the cursor."""
+
+    words: str
+    focus: str
+    """The name of the widget class that hears its keys."""
+    pane: Pane | None = None
+    """Where its own keys stand in the table of actions; None where it has none."""
+
+
+TABS: Mapping[int, Tab] = {
+    1: Tab("Layer", "LayerTab"),
+    2: Tab("Weights", "ValueGrid", "weights"),
+    4: Tab("Code", "CodeTab", "code"),
+    6: Tab("Problems", "ProblemsTab", "problems"),
+}
+"""By the key that shows it."""
+NAME_CELLS = 12
+"""Cells of the title that the name under the cursor keeps beside the words of all tabs."""
 REST = 0.1
 """Seconds that the cursor rests on a row before its tensors are measured."""
 AT_A_GLANCE = 8
@@ -48,13 +69,19 @@ class DetailTitle(Line):
 
     def render(self) -> Content:
         name = Content(safe_text(self.row.path if self.row and self.row.depth else self.title)).stylize("bold")
-        tabs = [
-            Content(f" {number} {words} ").stylize(
+        tabs = self._tabs({number: tab.words for number, tab in TABS.items()})
+        if tabs.cell_length + NAME_CELLS > self.size.width:
+            tabs = self._tabs({number: TABS[number].words if number == self.tab else "" for number in TABS})
+        return self.spread(name, tabs)
+
+    def _tabs(self, words: Mapping[int, str]) -> Content:
+        """The number of each tab and its words, the one in sight marked."""
+        return Content(" ").join(
+            Content(f" {number} {text} " if text else f" {number} ").stylize(
                 "bold $text-primary on $primary-muted" if number == self.tab else "$foreground-muted"
             )
-            for number, words in enumerate(TABS, start=1)
-        ]
-        return self.spread(name, Content(" ").join(tabs))
+            for number, text in words.items()
+        )
 
 
 class DetailText(Widget):
@@ -102,11 +129,27 @@ class LayerTab(Movement, VerticalScroll, can_focus=True):
         """Nor to the right."""
 
 
+def _new_tab(tab: int) -> WeightsTab | CodeTab | ProblemsTab:
+    """A tab after the first. What it needs is imported with it."""
+    if tab == 2:
+        from seqtui.tui.tabs.weights import WeightsTab
+
+        return WeightsTab()
+    if tab == 4:
+        from seqtui.tui.tabs.code import CodeTab
+
+        return CodeTab()
+    from seqtui.tui.tabs.problems import ProblemsTab
+
+    return ProblemsTab()
+
+
 class Detail(Vertical):
     """The tabs beside the table, or over it on a narrow screen."""
 
     view: reactive[View | None] = reactive(None, repaint=False)
-    row: reactive[Row | None] = reactive(None, repaint=False)
+    row: reactive[Row | None] = reactive(None, repaint=False, always_update=True)
+    """The same row comes again after an edit elsewhere."""
     statistics: reactive[Mapping[str, Statistics]] = reactive(dict, repaint=False)
     """By full tensor name, of the row under the cursor."""
     tab: reactive[int] = reactive(1, repaint=False)
@@ -123,6 +166,8 @@ class Detail(Vertical):
         super().__init__()
         self._rest: Timer | None = None
         self._is_filled = False
+        self._made: dict[int, WeightsTab | CodeTab | ProblemsTab] = {}
+        """The tabs after the first that were shown."""
 
     async def fill(self) -> None:
         """Make what the first tab needs, when it is first in sight: a narrow screen opens without it."""
@@ -151,27 +196,35 @@ class Detail(Vertical):
     async def show(self, tab: int) -> None:
         """Show a tab; it is made when it is shown first."""
         await self.fill()
-        if tab == 2 and not self.query("WeightsTab"):
-            from seqtui.tui.tabs.weights import WeightsTab
-
-            await self.mount(WeightsTab())
+        if tab != 1 and tab not in self._made:
+            self._made[tab] = _new_tab(tab)
+            await self.mount(self._made[tab])
         self.query_one(LayerTab).display = tab == 1
-        for weights in self.query("WeightsTab"):
-            weights.display = tab == 2
+        for number, widget in self._made.items():
+            widget.display = number == tab
         self.tab = tab
         self._write()
         self._measure_soon()
 
     def focus_tab(self) -> None:
         """Put the focus where the keys of the tab in sight hold."""
-        for widget in self.query({1: "LayerTab", 2: "ValueGrid"}[self.tab]):
+        for widget in self.query(TABS[self.tab].focus):
             widget.focus()
 
-    def weights_tab(self) -> WeightsTab:
-        """The second tab, once shown."""
-        from seqtui.tui.tabs.weights import WeightsTab
+    def next_tab(self, step: int) -> int:
+        """The tab so many to the right of the one in sight, round the end."""
+        numbers = list(TABS)
+        return numbers[(numbers.index(self.tab) + step) % len(numbers)]
 
-        return self.query_one(WeightsTab)
+    @property
+    def panes(self) -> tuple[Pane, ...]:
+        """Where the keys of the tab in sight stand in the table of actions, its own first."""
+        own = TABS[self.tab].pane
+        return (*((own,) if own else ()), "everywhere", "app", "movement")
+
+    def owner(self, pane: Pane) -> Widget | None:
+        """What does the actions of a tab's own pane; None while that tab is not in sight."""
+        return self._made[self.tab] if pane == TABS[self.tab].pane else None
 
     def _write(self) -> None:
         """Write the tab in sight; the other is written when it is shown."""
@@ -179,16 +232,23 @@ class Detail(Vertical):
             return
         title = self.query_one(DetailTitle)
         title.title, title.row, title.tab = self.view.title, self.row, self.tab
-        if self.tab == 1:
+        tab = self._made.get(self.tab)
+        if tab is None:
             from seqtui.tui.tabs.layer import detail
 
             text = detail(self.view, self.row, self.statistics, max(self.size.width - 3, 1))
             self.query_one(DetailText).write(text)
             return
-        weights = self.weights_tab()
-        weights.look_at(self.view, self.row)
-        tensor = weights.tensor
-        weights.statistics = self.statistics.get(tensor_path(self.row, tensor)) if tensor else None
+        tab.look_at(self.view, self.row)
+        if self.tab == 2:
+            self._write_statistics()
+
+    def _write_statistics(self) -> None:
+        from seqtui.tui.tabs.weights import WeightsTab
+
+        for weights in self.query(WeightsTab):
+            tensor = weights.tensor
+            weights.statistics = self.statistics.get(tensor_path(self.row, tensor)) if self.row and tensor else None
 
     # What is measured: the tensors under the cursor, once it has rested there and where they can be seen
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seqtui.errors import EditError, FileChangedError, SeqtuiError
 from seqtui.model.edit import Edit
@@ -23,6 +23,8 @@ from seqtui.tui.prompts import Ask, Choose
 from seqtui.words import plural
 
 if TYPE_CHECKING:
+    from textual.screen import Screen
+
     from seqtui.records import Record
     from seqtui.tui.model_screen import ModelScreen
 
@@ -148,6 +150,47 @@ class Editor:
         question = f"rename {safe_text(name)} to "
         check: Callable[[str], object] = lambda answer: Rename(path, answer).apply(self.workspace.model)  # noqa: E731
         await self.screen.app.push_screen(Ask(question, name, check), renamed)
+
+    async def ask_kind(self, where: Literal["after", "before"]) -> None:
+        """A new layer after or before the one under the cursor."""
+        from seqtui.tui.picker import Picker, offer_at, place_of
+
+        row, view = self.screen.table.row, self.workspace.view
+        place = place_of(row, where, self.screen.table.branches.is_open(row))
+        await self._ask(lambda: Picker(view, offer_at(view, place)))
+
+    async def ask_other_kind(self) -> None:
+        """Another kind for the layer under the cursor."""
+        from seqtui.tui.picker import Picker, offer_for
+
+        view = self.workspace.view
+        await self._ask(lambda: Picker(view, offer_for(view, self.chosen.path)))
+
+    async def ask_arguments(self) -> None:
+        """Other arguments for the layer under the cursor."""
+        from seqtui.draft import changing
+        from seqtui.tui.form import Form
+
+        view = self.workspace.view
+        await self._ask(lambda: Form(view, changing(view.model, self.chosen.path)))
+
+    async def _ask(self, question: Callable[[], Screen[Edit | None]]) -> None:
+        """Do the edit that a question ends in; where it cannot be asked the reason is shown."""
+        try:
+            self.workspace.require_editable()
+            screen = question()
+        except EditError as error:
+            self.screen.warn(error_words(error))
+            return
+        await self.screen.app.push_screen(screen, self._do_asked)
+
+    def _do_asked(self, edit: Edit | None) -> None:
+        """Do what was asked for; the cursor goes to a layer that is new, whatever was mended after it."""
+        if edit is None or not self.do(lambda _: edit):
+            return
+        first = edit.edits[0] if isinstance(edit, Batch) else edit
+        if path := made_by(first, self.workspace.model):
+            self.screen.show_model(path)
 
     async def ask_line(self) -> None:
         """The ':' line: an edit, or a word about the file."""

@@ -96,8 +96,9 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self.branches.open_like(before)
             self.index = Index(self.branches.all_rows())
             here = self.branches.reveal(*place)
-            last = len(self.branches.rows) - 1
-            self.set_reactive(LayerTable.cursor, min(self.cursor, last) if here is None else here)
+            if here is None:  # gone: of another file the first row, else what stands there now
+                here = min(self.cursor, len(self.branches.rows) - 1) if old.opened is new.opened else 0
+            self.set_reactive(LayerTable.cursor, here)
             self.marks = set()
         self._rearrange()
         self._scroll_to_cursor()

@@ -21,7 +21,7 @@ from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import Action, Pane, bindings, method_name
 from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
-from seqtui.tui.detail import TABS, Detail
+from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
 from seqtui.tui.search import Place
 from seqtui.workspace import View, Workspace
@@ -29,6 +29,7 @@ from seqtui.workspace import View, Workspace
 if TYPE_CHECKING:
     from seqtui.tui.editor import Editor
     from seqtui.tui.prompts import SearchLine
+    from seqtui.tui.tabs.problems import ProblemsTab
 
 WIDE = 100
 """Columns from which the detail stands beside the table."""
@@ -51,7 +52,7 @@ class ModelScreen(Screen[None]):
 
     # The panes that they are bound to draw themselves: a cursor key must not draw the whole screen.
     view: reactive[View | None] = reactive(None, repaint=False)
-    row: reactive[Row | None] = reactive(None, repaint=False)
+    row: reactive[Row | None] = reactive(None, repaint=False, always_update=True)
 
     def __init__(self, workspace: Workspace, select: str = "") -> None:
         """`select` is the path of the layer or tensor that the cursor starts on."""
@@ -113,13 +114,12 @@ class ModelScreen(Screen[None]):
 
     async def do(self, action: Action) -> None:
         """Do what the action's key does in its pane."""
-        owners: dict[Pane, DOMNode] = {"app": self.app, "everywhere": self, "table": self.table}
-        if action.pane == "weights":
-            if self.detail.tab != 2:
-                self.warn("Open a tensor first: that belongs to the weights tab.")
-                return
-            owners["weights"] = self.detail.weights_tab()
-        await self.app.run_action(method_name(action), owners.get(action.pane, self.table))
+        owners: dict[Pane, DOMNode] = {"app": self.app, "everywhere": self, "table": self.table, "movement": self.table}
+        owner = owners.get(action.pane) or self.detail.owner(action.pane)
+        if owner is None:
+            self.warn(f"Open the {action.pane} tab first: that belongs to it.")
+        else:
+            await self.app.run_action(method_name(action), owner)
 
     def all_rows(self) -> Iterator[Row]:
         """Every layer and tensor."""
@@ -136,6 +136,13 @@ class ModelScreen(Screen[None]):
 
     async def on_layer_table_chosen(self, message: LayerTable.Chosen) -> None:
         await self.show_tab(2 if message.row.tensor else message.tab, focus=True)
+
+    async def on_problems_tab_chosen(self, message: ProblemsTab.Chosen) -> None:
+        self.go_to(message.path)
+        await self.action_pane_next()
+
+    def on_problems_tab_fix_wanted(self, message: ProblemsTab.FixWanted) -> None:
+        self.editor.do(lambda _: message.edit)
 
     def on_descendant_focus(self) -> None:
         self._write_keys()
@@ -155,9 +162,7 @@ class ModelScreen(Screen[None]):
         """The parts of the table of actions that hold where the focus is."""
         if self.is_on_table:
             return ("table", "everywhere", "app", "movement")
-        return (
-            ("weights", "everywhere", "app", "movement") if self.detail.tab == 2 else ("everywhere", "app", "movement")
-        )
+        return self.detail.panes
 
     async def show_tab(self, tab: int, focus: bool) -> None:
         """Show the detail at a tab; with `focus` its keys hold from now on, as they do when it covers the table."""
@@ -168,17 +173,14 @@ class ModelScreen(Screen[None]):
             self.detail.focus_tab()
             self._write_keys()
 
-    async def action_tab_1(self) -> None:
-        await self.show_tab(1, focus=False)
-
-    async def action_tab_2(self) -> None:
-        await self.show_tab(2, focus=False)
+    async def action_tab(self, tab: int) -> None:
+        await self.show_tab(tab, focus=False)
 
     async def action_tab_next(self) -> None:
-        await self.show_tab(self.detail.tab % len(TABS) + 1, focus=False)
+        await self.show_tab(self.detail.next_tab(1), focus=False)
 
     async def action_tab_prev(self) -> None:
-        await self.show_tab((self.detail.tab - 2) % len(TABS) + 1, focus=False)
+        await self.show_tab(self.detail.next_tab(-1), focus=False)
 
     async def action_pane_next(self) -> None:
         if self.is_on_table:
@@ -315,7 +317,7 @@ class ModelScreen(Screen[None]):
         if path:
             self.table.go_to(path)
 
-    def action_edit(self, name: str) -> None:
+    def action_change(self, name: str) -> None:
         """What a key of the table of commands does."""
         self.editor.command(name)
 
@@ -333,6 +335,18 @@ class ModelScreen(Screen[None]):
 
     def action_redo(self) -> None:
         self.editor.step(self.workspace.redo, "done again")
+
+    async def action_add(self) -> None:
+        await self.editor.ask_kind("after")
+
+    async def action_insert(self) -> None:
+        await self.editor.ask_kind("before")
+
+    async def action_replace(self) -> None:
+        await self.editor.ask_other_kind()
+
+    async def action_edit(self) -> None:
+        await self.editor.ask_arguments()
 
     async def action_rename(self) -> None:
         await self.editor.ask_name()
@@ -375,28 +389,14 @@ class ModelScreen(Screen[None]):
     # The clipboard
 
     def action_copy_name(self) -> None:
-        path = self.table.row.path
-        if path:
-            self._copy(path)
+        from seqtui.tui import clipboard
+
+        if path := self.table.row.path:
+            clipboard.copy(self, path)
         else:
             self.warn("The model itself has no name; move to a layer or a tensor.")
 
     def action_copy_command(self) -> None:
-        import shlex
+        from seqtui.tui import clipboard
 
-        opened, path = self.workspace.view.opened, self.table.row.path
-        command = ["seqtui", "open", opened.path]
-        if self.workspace.view.model.inputs != opened.model.inputs:
-            command += ["--input", input_text(self.workspace.view.model.inputs[0])]
-        if path:
-            command += ["--select", path]
-        self._copy(shlex.join(command))
-
-    def _copy(self, text: str) -> None:
-        try:
-            text.encode()
-        except UnicodeEncodeError:  # the name of a file that is bytes and no text
-            self.warn("This name is no Unicode text; no clipboard takes it.")
-            return
-        self.app.copy_to_clipboard(text)
-        self.tell(f"Sent to the terminal's clipboard: {text}")
+        clipboard.copy(self, clipboard.command_for(self.workspace.view, self.table.row.path))

@@ -9,11 +9,11 @@ from functools import partial
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
-from textual.fuzzy import Matcher
 
 from seqtui.model.tensors import DTYPES
 from seqtui.rows import Row
 from seqtui.safe_text import safe_text
+from seqtui.tui import fuzzy
 from seqtui.tui.actions import ACTIONS, key_sign
 from seqtui.tui.model_screen import ModelScreen
 
@@ -53,24 +53,23 @@ class Commands(Provider):
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)  # hear keys: another letter ends this search
             shown = safe_text(row.path)
-            if (score := _score(matcher, shown)) > 0:
+            if (score := fuzzy.score(matcher, shown)) > 0:
                 # a little below an action that matches as well
                 yield Hit(
-                    score * 0.9, _marked(matcher, shown), partial(self.model_screen.go_to, row.path), shown, _about(row)
+                    score * 0.9,
+                    fuzzy.marked(matcher, shown),
+                    partial(self.model_screen.go_to, row.path),
+                    shown,
+                    _about(row),
                 )
 
     async def _actions(self, query: str) -> AsyncIterator[Hit]:
         matcher = self.matcher(query)
         for action in ACTIONS:
             text = f"{action.short}: {action.words}" if action.short else action.words
-            if (score := _score(matcher, text)) > 0:
+            if (score := fuzzy.score(matcher, text)) > 0:
                 do = partial(self.model_screen.do, action)
-                yield Hit(score, _marked(matcher, text), do, text, _keys(action.keys))
-
-
-def _score(matcher: Matcher, text: str) -> float:
-    """Textual's score, and more where the letters stand together."""
-    return matcher.match(text) + (matcher.query.casefold() in text.casefold())
+                yield Hit(score, fuzzy.marked(matcher, text), do, text, _keys(action.keys))
 
 
 def _about(row: Row) -> str:
@@ -82,11 +81,3 @@ def _about(row: Row) -> str:
 
 def _keys(keys: tuple[str, ...]) -> str:
     return "  ".join(map(key_sign, keys))
-
-
-def _marked(matcher: Matcher, text: str) -> Content:
-    """The text with the letters that match marked. Textual's own `highlight` would read it as markup."""
-    content = Content(text)
-    for offset in matcher.fuzzy_search.match(matcher.query, text)[1]:
-        content = content.stylize("bold $text-primary", offset, offset + 1)
-    return content

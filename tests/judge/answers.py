@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Answer(NamedTuple):
     """One side's answer to a case, as far as it came."""
 
-    refused_by: Literal["", "constructor", "forward"] = ""
+    refused_by: Literal["", "constructor", "forward", "nothing is known"] = ""
+    """The last only of a rule, and no answer of torch agrees with it."""
     message: str = ""
     """Why it is refused, in the side's own words; not compared."""
     parameters: Shapes = {}  # noqa: RUF012  never changed
@@ -58,7 +59,10 @@ def rule_answer(kind: str, draw: Draw) -> tuple[Answer, bool]:
         rule.check(args)
         parameters, buffers = rule.parameters(args), rule.buffers(args)
         answer = Answer("forward", parameters=parameters, buffers=buffers)
-        answer = answer._replace(nbytes=rule_info(kind, draw, {**parameters, **buffers}).activation_bytes)
+        info = rule_info(kind, draw, {**parameters, **buffers})
+        answer = answer._replace(nbytes=info.activation_bytes)
+        if info.unknown:
+            return answer._replace(refused_by="nothing is known", message=info.unknown), rule.macs is not None
         output = rule.output(args, draw.x)
     except (ArgumentError, ShapeError) as error:
         return answer._replace(message=str(error)), rule.macs is not None

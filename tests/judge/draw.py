@@ -35,8 +35,8 @@ def flawed(rng: random.Random, draw: Draw, *flaws: Flaw, chance: float = 0.35) -
 
 
 def retyped(rng: random.Random, draw: Draw) -> Draw:
-    """Whole numbers instead of floats, or the other way round."""
-    dtype = "int64" if draw.x.dtype == "float32" else "float32"
+    """Whole numbers or booleans instead of floats, or the other way round."""
+    dtype = rng.choice(("int64", "int64", "bool")) if draw.x.dtype == "float32" else "float32"
     return draw._replace(x=draw.x._replace(dtype=dtype))
 
 

@@ -27,8 +27,8 @@ VALUES: dict[str, dict[str, tuple[Value, ...]]] = {
     "GELU": {"approximate": ("none", "none", "tanh", "tanh", "sigmoid")},
     "Hardshrink": {"lambd": (0.5, 0, 2.5, -1)},
     "Hardtanh": {
-        "min_val": (-1.0, -2, 0.5),
-        "max_val": (1.0, 2, -1, -1.5),
+        "min_val": (-1.0, -2, 0.5, 0, -300),
+        "max_val": (1.0, 2, -1, -1.5, 300),
         "min_value": (None, None, 0.5, -3),
         "max_value": (None, None, 1.5, 0),
     },
@@ -37,6 +37,8 @@ VALUES: dict[str, dict[str, tuple[Value, ...]]] = {
     "Softshrink": {"lambd": (0.5, 0, 1, -0.5)},
 }
 """Arguments of the functions applied to each element, by kind."""
+NUMBERS_ONLY = ("ReLU", "ReLU6", "Softsign", "Tanhshrink")
+"""Of these the ones that refuse booleans and nothing else."""
 
 ELEMENTWISE = (*INPLACE, "GELU", "Hardshrink", "LogSigmoid", "Sigmoid", "Softplus", "Softshrink", "Softsign", "Tanh")
 
@@ -49,7 +51,8 @@ def elementwise(kind: str, rng: random.Random) -> Draw:
     args: dict[str, Value] = {name: rng.choice(values) for name, values in VALUES.get(kind, {}).items()}
     if kind in INPLACE:
         args["inplace"] = flag(rng)
-    return Draw(args, anything(rng))
+    x = anything(rng)
+    return Draw(args, x._replace(dtype="bool") if kind in NUMBERS_ONLY and flag(rng, 0.35) else x)
 
 
 def softmax(rng: random.Random) -> Draw:

@@ -43,11 +43,15 @@ def reach_answers(kind: str, draw: Draw, output_shape: Shape) -> tuple[Reach, Re
 
 
 def _claimed(rule: Kind, draw: Draw) -> Window | None:
-    """The rule's window, its extent as the walk over a model tells it; None where no window fits."""
+    """The rule's window, its extent as the walk over a model tells it; None where no window fits.
+
+    Of dimensions from the third on that it does not speak of it says one element.
+    """
     window = rule.window(bind(rule.name, draw.args), draw.x) if rule.window else None
     if window is None or len(draw.x.shape) < len(window.extent):
         return None
-    return Window(rule_info(rule.name, draw, {}).receptive_field or (), window.stride)
+    others = (1,) * (len(draw.x.shape) - 2 - len(window.extent))
+    return Window(others + (rule_info(rule.name, draw, {}).receptive_field or ()), others + window.stride)
 
 
 def _seen_elementwise(layer: nn.Module, shape: Shape) -> Reach:

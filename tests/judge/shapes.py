@@ -42,7 +42,7 @@ def rrelu(rng: random.Random) -> Draw:
 
 
 def threshold(rng: random.Random) -> Draw:
-    numbers: tuple[Value, ...] = (0, 0.5, -1, 2, 0.1, None)
+    numbers: tuple[Value, ...] = (0, 0.5, -1, 2, 0.1, 300, -0.5, 1e5, None)
     args: dict[str, Value] = {
         "threshold": rng.choice(numbers),
         "value": rng.choice(numbers),
@@ -53,9 +53,9 @@ def threshold(rng: random.Random) -> Draw:
 
 
 def glu(rng: random.Random) -> Draw:
-    shape = tuple(rng.choice((0, 1, 2, 2, 4, 4)) for _ in range(rng.choice((0, 1, 2, 3, 3, 4))))
+    shape = tuple(rng.choice((0, 1, 2, 2, 4, 4)) for _ in range(rng.choice((0, 1, 2, 3, 3, 4, 4))))
     draw = Draw({"dim": rng.choice((-1, -1, 0, 1, 1, -2, 2))}, Signal(shape, "float32"))
-    return flawed(rng, draw, retyped, resized, argument("dim", 3, -4))
+    return flawed(rng, draw, retyped, resized, argument("dim", 3, -4), chance=0.25)
 
 
 def softmax2d(rng: random.Random) -> Draw:
@@ -106,7 +106,7 @@ def unpool(dims: int, rng: random.Random) -> Draw:
 
 def constant_padding(dims: int, rng: random.Random) -> Draw:
     draw = padding("constant", dims, rng)
-    value = rng.choice((0, 0.5, -3, 2, float("-inf")) if flag(rng, 0.9) else (None, "zero", float("inf")))
+    value = rng.choice((0, 0.5, -3, 2, 300, 1e5, float("-inf")) if flag(rng, 0.9) else (None, "zero", float("inf")))
     return draw._replace(args={**draw.args, "value": value})
 
 

@@ -82,7 +82,7 @@ def forward_convolution(dims: int, rng: random.Random) -> Draw:
         *CONVOLUTION_FLAWS,
         argument("padding", "full", "same"),
         argument("padding_mode", "mirror"),
-        chance=0.22,
+        chance=0.16,
     )
 
 
@@ -94,12 +94,12 @@ def transposed_convolution(dims: int, rng: random.Random) -> Draw:
     args["output_padding"] = rng.choice((0, fitting, fitting, per_dimension(rng, dims, 0, 1)))
     channels = args["in_channels"]
     assert isinstance(channels, int)
-    lengths = tuple(rng.randint(0 if flag(rng, 0.05) else 1, 4) for _ in range(dims))
+    lengths = tuple(rng.randint(0 if flag(rng, 0.03) else 1, 4) for _ in range(dims))
     draw = Draw(args, image(rng, channels, lengths))
-    if flag(rng, 0.12):
+    if flag(rng, 0.1):
         args["padding_mode"] = rng.choice(("reflect", "replicate", "circular", "mirror"))
     flaws = (argument("output_padding", 1, 2, -1, (1, 0), (1, 0, 2)), argument("padding", 3, 4, "same"))
-    return flawed(rng, draw, *CONVOLUTION_FLAWS, *flaws, chance=0.22)
+    return flawed(rng, draw, *CONVOLUTION_FLAWS, *flaws, chance=0.1)
 
 
 def sliding_pool(dims: int, is_max: bool, rng: random.Random) -> Draw:
@@ -120,7 +120,7 @@ def sliding_pool(dims: int, is_max: bool, rng: random.Random) -> Draw:
             args["divisor_override"] = rng.choice((None, 1, 3, -2))
             flaws.append(argument("divisor_override", 0))
     lengths = edge_lengths(rng, dims, args if is_max or flag(rng) else {**args, "padding": 0})
-    return flawed(rng, Draw(args, image(rng, rng.randint(1, 3), lengths)), *IMAGE_FLAWS, *flaws, chance=0.25)
+    return flawed(rng, Draw(args, image(rng, rng.randint(1, 3), lengths)), *IMAGE_FLAWS, *flaws, chance=0.15)
 
 
 def adaptive_pool(dims: int, is_max: bool, rng: random.Random) -> Draw:

@@ -15,6 +15,7 @@ from seqtui.model.kinds.kind import (
     Window,
     accept,
     no_words,
+    same_place,
 )
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.recognise import ACTIVATION_NAME, NORM_NAME, Evidence, Guess, recogniser
@@ -28,12 +29,15 @@ from seqtui.model.kinds.sentences import (
     require_dtype,
     require_float,
     require_least_dimensions,
+    require_numbers,
+    require_room,
     times,
 )
 
 
-def _same(args: Arguments, x: Signal) -> Signal:
-    """Any type, kept."""
+def _numbers(args: Arguments, x: Signal) -> Signal:
+    """Whole numbers too, kept, but no booleans."""
+    require_numbers(x)
     return x
 
 
@@ -46,6 +50,11 @@ def _float(args: Arguments, x: Signal) -> Signal:
 def _promoted(args: Arguments, x: Signal) -> Signal:
     """Any type; whole numbers become float32."""
     return x if is_float(x) else Signal(x.shape, "float32")
+
+
+def _promoted_numbers(args: Arguments, x: Signal) -> Signal:
+    """The same, but no booleans."""
+    return _promoted(args, _numbers(args, x))
 
 
 def _celu(args: Arguments, x: Signal) -> Signal:
@@ -79,12 +88,15 @@ def _rrelu_words(args: Arguments) -> str:
 
 
 def _threshold(args: Arguments, x: Signal) -> Signal:
-    """Whole numbers too, kept, but no booleans."""
-    for name in ("threshold", "value"):
-        args.number(name)
-    if x.dtype == "bool":
-        raise ShapeError(Misfit.NO_NUMBERS, arrives="bool")
-    return x
+    """Numbers that can be what they are replaced by, and whole ones also what they are compared with."""
+    compared, replaced = (_wrapped(args.number(name), x) for name in ("threshold", "value"))
+    require_room(x, replaced, *(() if is_float(x) else (compared,)))
+    return _numbers(args, x)
+
+
+def _wrapped(value: float, x: Signal) -> float:
+    """A whole number below 0 counts from the end of those without a sign."""
+    return abs(value) if isinstance(value, int) and x.dtype == "uint8" else value
 
 
 def _prelu(args: Arguments, x: Signal) -> Signal:
@@ -128,6 +140,12 @@ def _hardtanh_check(args: Arguments) -> None:
         raise ArgumentError(f"needs {highest} above {lowest}, not {args[highest]} and {args[lowest]}")
 
 
+def _hardtanh(args: Arguments, x: Signal) -> Signal:
+    """Numbers that can be either of its bounds."""
+    require_room(x, *map(args.number, _hardtanh_bounds(args)))
+    return _numbers(args, x)
+
+
 def _hardtanh_words(args: Arguments) -> str:
     lowest, highest = _hardtanh_bounds(args)
     return f"{args[lowest]}…{args[highest]}"
@@ -140,6 +158,12 @@ def _softmax(args: Arguments, x: Signal) -> Signal:
     if 0 not in x.shape:  # torch never looks at the type of nothing
         require_float(x)
     return x
+
+
+def _softmin(args: Arguments, x: Signal) -> Signal:
+    """The softmax of the negative, which no boolean has."""
+    require_numbers(x)
+    return _softmax(args, x)
 
 
 def _softmax_words(args: Arguments) -> str:
@@ -165,11 +189,10 @@ def _glu(args: Arguments, x: Signal) -> Signal:
 
 
 def _window(args: Arguments, x: Signal) -> Window | None:
-    """Behind the dimension that it looks along, each element sees only its own place."""
-    if args["dim"] is None:
+    """Along the batch or the channels of (N, C, ...) each element sees one place; along any other dimension all."""
+    if args["dim"] is None or len(x.shape) < 3 or dimension(args.integer("dim"), x) > 1:
         return None
-    behind = len(x.shape) - 1 - dimension(args.integer("dim"), x)
-    return Window((1,) * behind, (1,) * behind)
+    return same_place(args, x)
 
 
 def _value(name: str) -> Callable[[Arguments], str]:
@@ -193,21 +216,21 @@ _ELEMENTWISE = (
     ("Hardshrink", _float, accept, _value("lambd")),
     ("Hardsigmoid", _float, accept, no_words),
     ("Hardswish", _float, accept, no_words),
-    ("Hardtanh", _same, _hardtanh_check, _hardtanh_words),
+    ("Hardtanh", _hardtanh, _hardtanh_check, _hardtanh_words),
     ("LeakyReLU", _float, accept, _value("negative_slope")),
     ("LogSigmoid", _float, accept, no_words),
     ("Mish", _float, accept, no_words),
-    ("ReLU", _same, accept, no_words),
-    ("ReLU6", _same, accept, no_words),
+    ("ReLU", _numbers, accept, no_words),
+    ("ReLU6", _numbers, accept, no_words),
     ("RReLU", _rrelu, accept, _rrelu_words),
     ("SELU", _float, accept, no_words),
     ("SiLU", _float, accept, no_words),
     ("Sigmoid", _promoted, accept, no_words),
     ("Softplus", _float, accept, _value("beta")),
     ("Softshrink", _softshrink, accept, _value("lambd")),
-    ("Softsign", _promoted, accept, no_words),
+    ("Softsign", _promoted_numbers, accept, no_words),
     ("Tanh", _promoted, accept, no_words),
-    ("Tanhshrink", _promoted, accept, no_words),
+    ("Tanhshrink", _promoted_numbers, accept, no_words),
     ("Threshold", _threshold, accept, lambda args: f"≤{brief(args['threshold'])}→{brief(args['value'])}"),
 )
 _USUAL: Mapping[str, Given] = {"Threshold": {"threshold": 0.0, "value": 0.0}}
@@ -218,8 +241,8 @@ KINDS = (
         for name, output, check, words in _ELEMENTWISE
     ),
     *(
-        Kind(name=name, output=_softmax, window=_window, words=_softmax_words, usual={"dim": -1})
-        for name in ("Softmax", "LogSoftmax", "Softmin")
+        Kind(name=name, output=output, window=_window, words=_softmax_words, usual={"dim": -1})
+        for name, output in (("Softmax", _softmax), ("LogSoftmax", _softmax), ("Softmin", _softmin))
     ),
     Kind(name="Softmax2d", output=_softmax2d, window=lambda args, x: Window((1, 1), (1, 1))),
     Kind(name="GLU", output=_glu, window=_window, words=_softmax_words),

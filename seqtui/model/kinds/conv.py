@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from seqtui.model.kinds.kind import ArgumentError, Arguments, Given, Kind, ShapeError, Shapes, Signal, Window
 from seqtui.model.kinds.misfits import Misfit
@@ -189,7 +189,8 @@ def _output(dims: int, args: Arguments, x: Signal) -> Signal:
 def _transposed_output(dims: int, args: Arguments, x: Signal) -> Signal:
     """(N, in, *lengths) or (in, *lengths) -> the same with out channels and new lengths.
 
-    Source: torch.nn.ConvTranspose2d, "Shape".
+    Source: torch.nn.ConvTranspose2d, "Shape". Nothing left of a length is refused, as torch itself does it; some of the
+    libraries that it hands the work to, by size, type and processor, give out nothing instead.
     """
     geometry = _geometry(dims, args, x)
     for name in ("in_channels", "out_channels"):
@@ -198,34 +199,15 @@ def _transposed_output(dims: int, args: Arguments, x: Signal) -> Signal:
     require_at_least(0, "padding", *padding)
     require_at_least(0, "output_padding", *extra)
     _require_content(dims, args, geometry.kernel, x)
-    backend = _backend(dims, args, geometry, extra, x)
-    if backend == "native":
+    if 0 not in x.shape:
         for added, step, spread in zip(extra, geometry.stride, geometry.dilation, strict=True):
             if added >= max(step, spread):
                 raise ArgumentError(f"needs output_padding below stride or dilation, not {added}")
     moves = zip(x.shape[-dims:], geometry.stride, padding, geometry.window, extra, strict=True)
     out = [(length - 1) * step - 2 * border + size + added for length, step, border, size, added in moves]
-    if min(out) < (1 if backend == "native" else 0):
+    if min(out) < 1:
         raise ShapeError(Misfit.CROPS, how=f" by padding {brief(padding)}", arrives=times(x.shape[-dims:]))
     return _result(dims, args, x, args.integer("out_channels"), out)
-
-
-def _backend(
-    dims: int, args: Arguments, geometry: _Geometry, extra: Shape, x: Signal
-) -> Literal["empty", "onednn", "native"]:
-    """Which part of torch computes a small transposed convolution: only the native one refuses an empty output.
-
-    Source: ATen/native/Convolution.cpp, use_mkldnn and _select_conv_backend, for one thread and below 20,480 elements.
-    """
-    batch = x.shape[0] if len(x.shape) == dims + 2 else 1
-    if 0 in (batch, x.shape[-dims - 1]):
-        return "empty"
-    if any(added >= step for added, step in zip(extra, geometry.stride, strict=True)):
-        return "native"
-    kernel = geometry.kernel[-2:]
-    is_pointwise = {*geometry.stride, *geometry.dilation, *kernel} == {1}
-    is_large = batch > 1 or args.integer("groups") > 1 or (dims > 1 and min(kernel) > 3)
-    return "onednn" if x.dtype == "float32" and is_large and (not is_pointwise or batch >= 16) else "native"
 
 
 def _macs(dims: int, args: Arguments, x: Signal, y: Signal) -> int:
@@ -252,8 +234,9 @@ def _transposed_window(dims: int, args: Arguments, x: Signal) -> Window | None:
 
 def _words(args: Arguments) -> str:
     words = f"{args['in_channels']}→{args['out_channels']} k{brief(args['kernel_size'])}"
-    rest = (("output_padding", "op", 0),) if "output_padding" in args else ()
-    return words + marks(args, ("stride", "s", 1), ("padding", "p", 0), *rest, ("dilation", "d", 1), ("groups", "g", 1))
+    rest: tuple[tuple[str, str, Value], ...] = (("output_padding", "op", 0),) if "output_padding" in args else ()
+    rest += (("dilation", "d", 1), ("groups", "g", 1), ("padding_mode", "", "zeros"))
+    return words + marks(args, ("stride", "s", 1), ("padding", "p", 0), *rest)
 
 
 def _recognise(dims: int, evidence: Evidence) -> Guess | None:

@@ -32,6 +32,16 @@ class ArgumentError(Exception):
     """torch's constructor would refuse these arguments. The message continues a sentence that begins with the path."""
 
 
+class UnruledTypeError(Exception):
+    """No rule is known to hold for numbers of a type. The message is torch's word for it."""
+
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+WHOLE = ("int64", "int32", "int16", "int8", "uint8")
+RULED = frozenset((*FLOATS, *WHOLE, "bool"))
+"""The types that the rules are judged with, by torch's words: the floats, the whole numbers, and bool."""
+
+
 class Signal(NamedTuple):
     """What flows from one layer to the next."""
 
@@ -185,7 +195,7 @@ class Kind:
     """How it is told from its tensors, in a file that does not name its layers."""
     kept_as: Mapping[str, str] = field(default_factory=dict)
     """Argument -> dotted attribute in which a live layer keeps it, for those not kept under their own name. Where a
-    flag is asked for and a tensor is found, its presence is the flag."""
+    flag is asked for and a tensor is found, its presence is the flag. With "[:-1]" after it, all but the last."""
     follows: Mapping[str, str] = field(default_factory=dict)
     """Argument -> the argument whose value it takes when it is left out."""
     from_place: FromPlace = nothing_follows
@@ -194,4 +204,5 @@ class Kind:
     usual: Given = field(default_factory=dict)
     """Argument -> what a new layer begins with, where torch has no default or none that anyone uses."""
     not_kept: Mapping[str, str] = field(default_factory=dict)
-    """Argument -> why no call can be read back from a layer that has it: "it keeps its cutoffs with one more"."""
+    """Argument -> why no call can be read back from a layer that has none of it: "of no layers none is left to read the
+    others from"; empty where what differs in the layer says more."""

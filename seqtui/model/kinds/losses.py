@@ -132,6 +132,6 @@ KINDS = (
         check=_adaptive_check,
         parameters=_adaptive_parameters,
         words=lambda args: f"{args['in_features']}→{args['n_classes']}",
-        not_kept={"cutoffs": "it keeps its cutoffs with one more"},
+        kept_as={"cutoffs": "cutoffs[:-1]"},
     ),
 )

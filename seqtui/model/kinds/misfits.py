@@ -43,7 +43,8 @@ class Misfit(StrEnum):
     OTHER_FLOATS = "has {takes} weights, {arrives} arrives"
     NO_INDICES = "takes int64 or int32, {arrives} arrives"
     NO_NUMBERS = "takes numbers, {arrives} arrives"
-    PADS_WITH = "pads with {takes}, {arrives} arrives"
+    HOLDS = "needs numbers that can be {takes}, {arrives} arrives"
+    ON_CPU = "takes {takes} on a CPU, {arrives} arrives"
     # tensors
     TUPLE = "takes one tensor, a tuple of {arrives} arrives"
     SEVERAL = "takes {takes} tensors ({names}), one arrives"

@@ -15,10 +15,12 @@ from seqtui.model.kinds.kind import (
     same_place,
 )
 from seqtui.model.kinds.misfits import Misfit
+from seqtui.model.kinds.pooling import require_averaged
 from seqtui.model.kinds.recognise import GROUP_NORM_NAME, NORM_NAME, Evidence, Guess, recogniser
 from seqtui.model.kinds.sentences import (
     arriving,
     brief,
+    is_float,
     require_at_least,
     require_dimensions,
     require_dtype,
@@ -132,10 +134,8 @@ def _local_output(args: Arguments, x: Signal) -> Signal:
     if 0 in x.shape:
         return x
     require_at_least(1, "size", args.integer("size"))
-    if x.dtype == "int64":
-        return Signal(x.shape, "float32")
-    require_float(x)
-    return x
+    require_averaged(min(len(x.shape) - 1, 3), x)  # torch takes channels for one more length
+    return x if is_float(x) else Signal(x.shape, "float32")
 
 
 def _cross_map_output(args: Arguments, x: Signal) -> Signal:

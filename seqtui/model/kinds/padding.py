@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 
@@ -11,11 +10,12 @@ from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.kinds.sentences import (
     arriving,
     brief,
-    is_float,
     marks,
     require_dimensions,
     require_elements,
     require_least_dimensions,
+    require_numbers,
+    require_room,
     times,
 )
 
@@ -34,6 +34,7 @@ def padded(mode: str, borders: Borders, x: Signal) -> Signal:
         raise ArgumentError(f"needs padding of at most 3 dimensions, not {dims}")
     require_dimensions(x, dims + 1, dims + 2)
     if mode != "circular":
+        require_numbers(x)
         require_elements(x, -dims - 1)
     for (before, after), length in zip(borders, x.shape[-dims:], strict=True):
         verb, kept = BORROWING.get(mode, ("", 0))
@@ -60,11 +61,10 @@ def _extended(borders: Borders, x: Signal) -> Signal:
 
 
 def _require_value(borders: Borders, args: Arguments, x: Signal) -> None:
-    """Raises for a value that no element of the input's type can take; None counts as 0."""
-    if args["value"] is None or math.isfinite(args.number("value")) or is_float(x):
-        return
+    """Raises for a value that is no number, or that no element of the input's type can take; None counts as 0."""
+    value = 0 if args["value"] is None else args.number("value")
     if max(map(max, borders)) > 0:
-        raise ShapeError(Misfit.PADS_WITH, takes=args["value"], arrives=x.dtype)
+        require_room(x, value)
 
 
 def _constant_output(dims: int, args: Arguments, x: Signal) -> Signal:

@@ -18,6 +18,7 @@ from seqtui.model.kinds.sentences import (
     require_elements,
     require_float,
     require_least_dimensions,
+    require_numbers,
     window_misfit,
 )
 from seqtui.model.tensors import Shape
@@ -75,6 +76,7 @@ def _max_output(dims: int, args: Arguments, x: Signal) -> Output:
     require_dimensions(x, dims + 1, dims + 2)
     require_elements(x, -dims - 1)
     out = Signal((*x.shape[:-dims], *_lengths(dims, args, x)), x.dtype)
+    require_numbers(x)
     if args.flag("return_indices"):
         return out, Signal(out.shape, "int64")
     if dims == 1:
@@ -82,10 +84,19 @@ def _max_output(dims: int, args: Arguments, x: Signal) -> Output:
     return out
 
 
+def require_averaged(dims: int, x: Signal) -> None:
+    """Raises ShapeError for what torch averages no windows of: most whole numbers, and in a volume small floats."""
+    if not is_float(x) and x.dtype != "int64":
+        raise ShapeError(Misfit.NO_FLOATS, arrives=x.dtype)
+    if dims == 3 and x.dtype in ("float16", "bfloat16"):
+        raise ShapeError(Misfit.ON_CPU, takes="float32 or float64", arrives=x.dtype)
+
+
 def _average_output(dims: int, args: Arguments, x: Signal) -> Signal:
-    """(N, C, *lengths) or (C, *lengths) -> new lengths, whole numbers too. Source: torch.nn.AvgPool2d, "Shape"."""
+    """(N, C, *lengths) or (C, *lengths) -> new lengths. Source: torch.nn.AvgPool2d, "Shape"."""
     require_dimensions(x, dims + 1, dims + 2)
     require_elements(x, -dims - 1)
+    require_averaged(dims, x)
     if dims > 1 and args["divisor_override"] == 0:
         raise ArgumentError("cannot divide by divisor_override 0")
     kernel = args.sizes("kernel_size", dims)
@@ -162,8 +173,8 @@ def _power_output(dims: int, args: Arguments, x: Signal) -> Output:
         raise ArgumentError("cannot take the root of norm_type 0")
     if dims == 1:
         args.integer("kernel_size")  # torch multiplies by it
-    y = _average_output(dims, Arguments({**args, "padding": 0, "divisor_override": None}), x)
-    return y if is_float(y) else Signal(y.shape, "float32")
+    power = x if is_float(x) else Signal(x.shape, "float32")
+    return _average_output(dims, Arguments({**args, "padding": 0, "divisor_override": None}), power)
 
 
 def _ratios(dims: int, args: Arguments) -> tuple[float, ...]:

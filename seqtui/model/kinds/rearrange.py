@@ -52,9 +52,10 @@ def _pixel_unshuffle(args: Arguments, x: Signal) -> Signal:
     return Signal((*front, channels * factor**2, height // factor, width // factor), x.dtype)
 
 
-def _unshuffle_window(args: Arguments, x: Signal) -> Window:
+def _unshuffle_window(args: Arguments, x: Signal) -> Window | None:
+    """Of a single image or a batch; of more, the channels that it mixes would stand among the places."""
     factors = args.sizes("downscale_factor", 2)
-    return Window(factors, factors)
+    return Window(factors, factors) if len(x.shape) <= 4 else None
 
 
 def _channel_shuffle(args: Arguments, x: Signal) -> Signal:

@@ -5,13 +5,28 @@ Each `require_` raises the sentence that a person reads; `brief` and `marks` mak
 
 from __future__ import annotations
 
-from seqtui.model.kinds.kind import ArgumentError, Arguments, ShapeError, Signal
+import math
+from collections.abc import Mapping
+
+from seqtui.model.kinds.kind import FLOATS, ArgumentError, Arguments, ShapeError, Signal
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
 
 MAX_REPEATS = 10_000
 """Most layers that one layer may repeat: far more than any has, and few enough to name all their parameters."""
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "uint8": (0, 255),
+    "int8": (-128, 127),
+    "int16": (-(2**15), 2**15 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2.0**63), 2.0**63),
+    "float16": (-65504, 65504),
+    "bfloat16": (-(2.0**128 - 2.0**120), 2.0**128 - 2.0**120),
+    "float32": (-(2.0**128 - 2.0**104), 2.0**128 - 2.0**104),
+}
+"""Least and most that an element can be, for the types of which torch checks it."""
 
 
 def arriving(count: int, noun: str = "") -> str:
@@ -22,13 +37,27 @@ def arriving(count: int, noun: str = "") -> str:
 
 def is_float(x: Signal) -> bool:
     """Whether a kind that computes with floats takes it."""
-    return x.dtype.startswith(("float", "bfloat"))
+    return x.dtype in FLOATS
 
 
 def require_float(x: Signal) -> None:
     """Raises ShapeError for whole numbers and booleans."""
     if not is_float(x):
         raise ShapeError(Misfit.NO_FLOATS, arrives=x.dtype)
+
+
+def require_numbers(x: Signal) -> None:
+    """Raises ShapeError for booleans."""
+    if x.dtype == "bool":
+        raise ShapeError(Misfit.NO_NUMBERS, arrives=x.dtype)
+
+
+def require_room(x: Signal, *values: float) -> None:
+    """Raises ShapeError for a value that the input's type cannot take without overflow; a boolean takes any."""
+    least, most = _RANGES.get(x.dtype, (-math.inf, math.inf))
+    for value in values:
+        if not least <= value <= most and (math.isfinite(value) or not is_float(x)):
+            raise ShapeError(Misfit.HOLDS, takes=value, arrives=x.dtype)
 
 
 def weights_dtype(args: Arguments) -> str:

@@ -293,8 +293,8 @@ _TRANSFORMER = Kind(
     buffers=_transformer_buffers,
     words=lambda args: f"{_layer_words(args)} ×{args['num_encoder_layers']} ×{args['num_decoder_layers']}",
     not_kept={
-        "custom_encoder": "an encoder of its own is not kept apart from one that torch made",
-        "custom_decoder": "a decoder of its own is not kept apart from one that torch made",
+        "custom_encoder": "",
+        "custom_decoder": "",
         "num_encoder_layers": "of no layers none is left to read the others from",
     },
     kept_as={
