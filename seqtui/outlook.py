@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from seqtui.errors import EditError
 from seqtui.model.edit import Batch, Edit
 from seqtui.model.infer import Inference, LayerInfo, infer_shapes
-from seqtui.model.problems import Fix
+from seqtui.model.problems import fixes
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.tensors import Shape
 from seqtui.model.weights_kept import Planned, weights_plan
@@ -37,23 +36,26 @@ def outlook(model: ModelSpec, inference: Inference, edit: Edit) -> Outlook:
     """What an edit makes of a model, whose inference spares the layers that are left alone. Raises EditError."""
     after = edit.apply(model)
     inferred = infer_shapes(after, inference)
-    # told by their arguments, which a layer that only gets another name keeps as the same object
+    return Outlook(edit, after, inferred, _caused(model, inference, after, inferred))
+
+
+def _caused(model: ModelSpec, inference: Inference, after: ModelSpec, inferred: Inference) -> tuple[str, ...]:
+    """The problems that were none before. A layer that only gets another name keeps its arguments, the same object."""
     known = {id(model.layer(path).args) for path in inference.problems}
-    return Outlook(edit, after, inferred, tuple(p for p in inferred.problems if id(after.layer(p).args) not in known))
+    return tuple(path for path in inferred.problems if id(after.layer(path).args) not in known)
 
 
 def mended(model: ModelSpec, inference: Inference, found: Outlook) -> Outlook | None:
     """The same edit in one step with fixes of what it would break; None where no fix is known."""
-    edits: list[Edit] = [found.edit]
-    now = found
-    for _ in range(len(inference.infos)):
-        if not now.caused:
+    edits, now = [found.edit], found
+    while now.caused and len(edits) <= len(inference.infos):
+        fix = next(iter(fixes(now.model, now.inference, now.caused[0])), None)
+        if fix is None:
             break
-        try:
-            edits += Fix(now.caused[0]).concrete(now.model)
-        except EditError:
-            break
-        now = outlook(model, inference, Batch(tuple(edits)))
+        edits += fix.edits if isinstance(fix, Batch) else [fix]
+        after = fix.apply(now.model)
+        inferred = infer_shapes(after, inference)  # once mended, what is below is as it was before the edit
+        now = Outlook(Batch(tuple(edits)), after, inferred, _caused(model, inference, after, inferred))
     return now if len(edits) > 1 else None
 
 

@@ -14,6 +14,7 @@ import seqtui
 from seqtui.formats import open_model
 from seqtui.model.language import Place
 from seqtui.model.tree import layer_at
+from seqtui.tui.form import Form
 from seqtui.tui.picker import found, offer_at
 from seqtui.workspace import Workspace
 
@@ -110,7 +111,7 @@ async def test_the_arguments_of_a_new_layer_and_its_name() -> None:
         await user.press("a")
         await user.type("conv2d")
         await user.press("tab")
-        await user.sees("new Conv2d", "conv3", "weight 6×6×3×3   324 new", "enter add")
+        await user.sees("new  Conv2d", "conv3", "weight 6×6×3×3   324 new", "enter add")
         await user.press("8", "tab", "5")
         await user.sees("weight 8×6×5×5   1,200 new")
         await user.press("escape")
@@ -140,9 +141,9 @@ async def test_a_kind_that_asks_goes_to_its_form(tmp_path: Path) -> None:
         await user.type("embedding")
         await user.sees("asks for num_embeddings, embedding_dim")
         await user.press("enter")
-        await user.sees("new Embedding", "num_embeddings needs a value")
+        await user.sees("new  Embedding", "num_embeddings needs a value")
         await user.press("enter")
-        await user.sees("new Embedding")
+        await user.sees("new  Embedding")
         await user.press("1", "0", "tab", "4", "enter")
         assert kind_at(user, "embedding1") == ("Embedding", {"num_embeddings": 10, "embedding_dim": 4})
         assert user.at == "embedding1"
@@ -250,3 +251,14 @@ async def test_a_problem_that_only_gets_another_number_is_not_caused(tmp_path: P
         await user.sees("nothing breaks below")
         await user.press("enter")
         assert list(user.app.workspace.view.inference.problems) == ["2"]
+
+
+async def test_kinds_of_all_sorts_have_a_form() -> None:
+    async with user_of("lenet5", select="conv1") as user:
+        view = user.app.workspace.view
+        offer = offer_at(view, Place("after", "conv1"))
+        for kind in ("Sequential", "Softmax2d", "GroupNorm", "LSTM", "TransformerEncoder", "Bilinear"):
+            for addition in [item for item in offer.additions if item.kind == kind]:
+                await user.app.push_screen(Form(view, offer.draft(addition)))
+                await user.sees(f"new  {kind}", "name ")
+                await user.press("escape")

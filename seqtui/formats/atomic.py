@@ -14,16 +14,17 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from seqtui.errors import FileChangedError, FileError
-from seqtui.formats.byte_source import Stamp, stamp_from, stamp_of
+from seqtui.formats.byte_source import FileRange, Stamp, stamp_from, stamp_of
 
 Bytes = bytes | bytearray | memoryview
-"""One-dimensional bytes, as they are written."""
+Chunk = Bytes | FileRange
+"""One-dimensional bytes as they are written, or where they lie."""
 
 Expected = Stamp | Literal["absent", "anything"]
 """What must stand at the target for it to be replaced: the very file that was opened, nothing, or whatever is there."""
 
 
-def write_atomically(path: str, chunks: Iterable[Bytes], size: int, expected: Expected = "anything") -> Stamp:
+def write_atomically(path: str, chunks: Iterable[Chunk], size: int, expected: Expected = "anything") -> Stamp:
     """Replace `path` by `size` bytes and return its new stamp.
 
     Whatever `chunks` raises passes through and leaves the target as it was. Raises FileError when the target is not a
@@ -129,13 +130,16 @@ def _allocate(descriptor: int, size: int) -> None:
             raise
 
 
-def _write(descriptor: int, chunks: Iterable[Bytes], size: int) -> None:
+def _write(descriptor: int, chunks: Iterable[Chunk], size: int) -> None:
     written = 0
     for chunk in chunks:
-        view = memoryview(chunk)
-        written += view.nbytes
+        written += len(chunk)
         if written > size:
             break
+        if isinstance(chunk, FileRange):
+            chunk.source.copy_to(descriptor, chunk.offset, chunk.size)
+            continue
+        view = memoryview(chunk)
         while view:
             view = view[os.write(descriptor, view) :]
     if written != size:

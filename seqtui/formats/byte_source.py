@@ -5,6 +5,7 @@ Nothing here maps a file into memory: when a mapped file shrinks, the process di
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -43,6 +44,9 @@ class ByteSource(Protocol):
 
     def close(self) -> None: ...
 
+
+COPY_BYTES = 1 << 20
+"""How much is held at once while a file is copied through memory."""
 
 _NOT_OPENED = {
     errno.ENOENT: ("there is no such file", "Check the name and the folder."),
@@ -117,9 +121,44 @@ class FileSource:
                 )
             filled += count
 
+    def copy_to(self, target: int, offset: int, size: int) -> None:
+        """Append bytes from `offset` on to an open file, by its number: inside the system where it can.
+
+        Raises OSError where writing fails, and what `read_into` raises.
+        """
+        copied = 0
+        if hasattr(os, "copy_file_range") and self._descriptor is not None:
+            with contextlib.suppress(OSError):  # across disks, and on some of them, only reading and writing works
+                while copied < size:
+                    count = os.copy_file_range(self._descriptor.number, target, size - copied, offset + copied)
+                    if not count:
+                        break
+                    copied += count
+        buffer = memoryview(bytearray(min(COPY_BYTES, size - copied)))
+        while copied < size:
+            piece = buffer[: size - copied]
+            self.read_into(offset + copied, piece)
+            copied += len(piece)
+            while piece:
+                piece = piece[os.write(target, piece) :]
+
     def close(self) -> None:
         """Reads under way end well, later ones raise FileError. Closing twice is harmless."""
         self._descriptor = None
+
+
+class FileRange:
+    """Bytes of an open file, to be written elsewhere without being held."""
+
+    __slots__ = ("offset", "size", "source")
+
+    def __init__(self, source: FileSource, offset: int, size: int) -> None:
+        self.source = source
+        self.offset = offset
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
 
 
 def stamp_from(status: os.stat_result) -> Stamp:

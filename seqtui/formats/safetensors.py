@@ -14,8 +14,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from seqtui.errors import FormatError
-from seqtui.formats.atomic import Bytes, Expected, write_atomically
-from seqtui.formats.byte_source import ByteSource, FileSource, Stamp
+from seqtui.formats.atomic import Chunk, Expected, write_atomically
+from seqtui.formats.byte_source import ByteSource, FileRange, FileSource, Stamp
 from seqtui.formats.safetensors_header import MAX_HEADER, read_header
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.tensors import DTYPES, TensorInfo
@@ -69,6 +69,12 @@ class SafetensorsFile:
             raise ValueError(f"bytes {start} to {start + buffer.nbytes} of {name!r}, which has {nbytes}")
         self._source.read_into(self._begins[name] + start, buffer)
 
+    def part(self, name: str) -> FileRange | None:
+        """Where a tensor's bytes lie in the file; None where it is none on a disk."""
+        if not isinstance(self._source, FileSource):
+            return None
+        return FileRange(self._source, self._begins[name], self.tensors[name].nbytes)
+
     def close(self) -> None:
         self._source.close()
 
@@ -78,7 +84,7 @@ class TensorData(NamedTuple):
 
     info: TensorInfo
     """`name` is the full name in the new file; `ref` is not looked at."""
-    chunks: Callable[[], Iterable[Bytes]]
+    chunks: Callable[[], Iterable[Chunk]]
     """Its bytes in pieces, little-endian and row-major, each asked for once the one before is written."""
 
 
@@ -86,7 +92,10 @@ def stored(source: TensorSource, name: str, new_name: str | None = None) -> Tens
     """A tensor of an open file, to be copied unchanged, under a new name where one is given."""
     info = source.tensors[name]
 
-    def chunks() -> Iterator[memoryview]:
+    def chunks() -> Iterator[Chunk]:
+        if isinstance(source, SafetensorsFile) and (part := source.part(name)):
+            yield part
+            return
         buffer = memoryview(bytearray(min(CHUNK_BYTES, info.nbytes)))
         for start in range(0, info.nbytes, CHUNK_BYTES):
             piece = buffer[: info.nbytes - start]
@@ -145,7 +154,7 @@ def _header_bytes(infos: list[TensorInfo], metadata: Mapping[str, str] | None) -
     return len(text).to_bytes(8, "little") + text
 
 
-def _file_chunks(header: bytes, tensors: list[TensorData]) -> Iterator[Bytes]:
+def _file_chunks(header: bytes, tensors: list[TensorData]) -> Iterator[Chunk]:
     yield header
     for info, chunks in tensors:
         written = 0

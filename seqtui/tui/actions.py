@@ -77,6 +77,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("insert", "table", ("i",), "Insert a layer before", on_screen=True),
     Action("edit", "table", ("e",), "Edit arguments", "edit", on_screen=True),
     Action("replace", "table", ("s",), "Replace by another kind, keeping what fits", on_screen=True),
+    Action("edit.source", "table", ("E",), "Edit as Python in $EDITOR", on_screen=True),
     Action("rename", "table", ("r",), "Rename", "rename", on_screen=True),
     Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", is_edit=True),
     Action("toggle", "table", ("t",), "On or off: dropout, or any other layer bypassed", "on/off", is_edit=True),

@@ -135,6 +135,12 @@ class Editor:
         choices = {"r": "recover", "d": "discard"}
         await self.screen.app.push_screen(Choose("\n".join([question, *shown]), choices, has_cancel=False), answered)
 
+    async def edit_source(self) -> None:
+        """The model's code in the user's own editor."""
+        from seqtui.tui.source_editor import edit_source
+
+        await edit_source(self)
+
     async def ask_name(self) -> None:
         """Another name for the layer or the tensor under the cursor."""
         path = self.screen.table.row.path

@@ -54,7 +54,7 @@ class Field(Input):
     def __init__(self, name: str, text: str, choices: tuple[str, ...] = (), placeholder: str = "") -> None:
         """`name` is the argument's."""
         super().__init__(text, name=name, compact=True, placeholder=placeholder)
-        self.choices = choices
+        self.choices = (*choices, text) if choices and text and text not in choices else choices
 
     def action_step(self, step: int) -> None:
         """Another value: the next number, or the next word."""
@@ -77,9 +77,11 @@ class Field(Input):
     def insert_text_at_cursor(self, text: str) -> None:
         """What is typed, early or now; a word of few is chosen by its first letter, the next by a blank."""
         if self.choices:
-            if text == " ":
+            words = [word for word in self.choices if word.casefold().startswith(text.casefold())]
+            if words:
+                self._put(words[0])
+            elif text == " ":
                 self.action_step(-1)
-            self._put(next((word for word in self.choices if word.casefold().startswith(text.casefold())), self.value))
         elif self.selection.is_empty:
             super().insert_text_at_cursor(text)
         else:
@@ -116,6 +118,7 @@ class Form(ModalScreen[Edit | None]):
         border: round $surface-lighten-3;
         padding: 0 1;
     }
+    #form-title, #form-strip { text-wrap: nowrap; text-overflow: ellipsis; }
     #form-title { height: 1; }
     #form-fields { height: auto; scrollbar-size-vertical: 1; }
     #form-fields Horizontal { height: auto; }
@@ -159,19 +162,16 @@ class Form(ModalScreen[Edit | None]):
         fields = [Field(NAME, self.draft.name)] if self.draft.name else []
         for item in parameters(self.draft.kind):
             values = {**({} if item.is_required else {item.name: item.default}), **self.draft.args}
-            text = safe_text(text_of(values[item.name])) if item.name in values else ""
-            choices = choices_of(self.draft.kind, item)
+            text = text_of(values[item.name]) if item.name in values else ""
             default = "" if item.is_required else text_of(item.default)
-            fields.append(Field(item.name, text, choices and tuple(dict.fromkeys((*choices, text))), default))
+            fields.append(Field(item.name, text, choices_of(self.draft.kind, item), default))
         return fields
 
     def on_mount(self) -> None:
-        title = self.draft.path or (f"new {self.draft.kind}")
-        remark = "" if title.endswith(self.draft.kind) else f"  {self.draft.kind}"
-        words = f"   {description(self.draft.kind)}"
-        self.query_one("#form-title", Static).update(
-            Content.assemble((safe_text(title), "bold"), remark, (words, "$foreground-muted"))
-        )
+        kind = self.draft.kind
+        title = (safe_text(self.draft.path), "bold") if self.draft.path else "new"
+        words = (f"   {description(kind)}", "$foreground-muted")
+        self.query_one("#form-title", Static).update(Content.assemble(title, f"  {kind}", words))
         self.set_focus(self._first())  # at once: over a slow line the next letters are here already
 
     def _first(self) -> Field:

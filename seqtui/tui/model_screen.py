@@ -160,9 +160,7 @@ class ModelScreen(Screen[None]):
     @property
     def panes_with_keys(self) -> tuple[Pane, ...]:
         """The parts of the table of actions that hold where the focus is."""
-        if self.is_on_table:
-            return ("table", "everywhere", "app", "movement")
-        return self.detail.panes
+        return ("table", "everywhere", "app", "movement") if self.is_on_table else self.detail.panes
 
     async def show_tab(self, tab: int, focus: bool) -> None:
         """Show the detail at a tab; with `focus` its keys hold from now on, as they do when it covers the table."""
@@ -347,6 +345,9 @@ class ModelScreen(Screen[None]):
 
     async def action_edit(self) -> None:
         await self.editor.ask_arguments()
+
+    async def action_edit_source(self) -> None:
+        await self.editor.edit_source()
 
     async def action_rename(self) -> None:
         await self.editor.ask_name()

@@ -35,7 +35,7 @@ GENERATORS: dict[str, Generator] = {
 
 MACS_EVERY = {"RNN": 10, "LSTM": 10, "GRU": 10, "TransformerEncoderLayer": 4, "TransformerEncoder": 10}
 """Multiply-adds are judged in each so many-th case of these, in which torch takes long to count them."""
-UNCOUNTED_MACS_EVERY = 20
+UNCOUNTED_MACS_EVERY = 10
 """The same for kinds that torch does not count."""
 REACH_EVERY = 5
 """A receptive field is judged of one in so many cases that torch takes."""

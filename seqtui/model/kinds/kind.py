@@ -1,7 +1,7 @@
 """What a row about a kind of layer is made of. The rows stand in the modules beside this one, one a family.
 
-A rule must agree with torch: the same shapes, and a failure exactly where a small float32 CPU tensor fails in eval
-mode. The tests ask torch.
+A rule must agree with torch: the same shapes and types, and a failure exactly where a small CPU tensor of one of the
+types in `RULED` fails in eval mode. The tests ask torch.
 """
 
 from __future__ import annotations
