@@ -291,3 +291,21 @@ async def test_tensors_without_layers_can_be_edited_too(tmp_path: Path) -> None:
     }
     assert tensors["body.fc.weight"].dtype == torch.bfloat16
     assert torch.equal(tensors["body.fc.weight"][:4].float(), torch.ones(4, 3))
+
+
+async def test_the_history_as_a_recipe_for_another_checkpoint(lenet: Path, tmp_path: Path) -> None:
+    async with user_of(lenet) as user:
+        await user.press("j", "j", "d")
+        await line(user, "set fc3 out_features=5 fresh")
+        await line(user, f"recipe {tmp_path}/head.txt")
+        await told(user, "2 steps written")
+        await user.press("u", "u")
+        assert layers(user) == LENET
+        await line(user, f"replay {tmp_path}/head.txt")
+        await user.sees("Linear 84→5")
+        assert layers(user) == ["conv1", *LENET[2:]]
+        await user.press("u")
+        assert layers(user) == LENET
+        await line(user, f"replay {tmp_path}/none.txt")
+        await told(user, "No such file")
+    assert (tmp_path / "head.txt").read_text() == "remove tanh1\nset fc3 out_features=5 fresh\n"

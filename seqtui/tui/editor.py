@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from seqtui.errors import EditError, FileChangedError, SeqtuiError
+from seqtui.model.content_edits import Input
 from seqtui.model.edit import Edit
 from seqtui.model.edits import Batch, parse_edit
+from seqtui.model.inputs import parse_input
 from seqtui.model.language import Place
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.structure_edits import Copy, Group, Insert, Rename
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 
 LISTED = 12
 """Steps of an earlier session that are listed."""
-FILE_WORDS = ("w", "q", "wq", "q!")
-"""Words of the ':' line that are about the file, as in vi; all others begin an edit."""
+FILE_WORDS = ("w", "q", "wq", "q!", "recipe", "replay")
+"""Words of the ':' line that are about files, as in vi where it has them; all others begin an edit."""
 
 
 class Editor:
@@ -200,7 +202,10 @@ class Editor:
 
     async def ask_line(self) -> None:
         """The ':' line: an edit, or a word about the file."""
-        question = Ask(":", "", lambda line: check_line(self.workspace.model, line))
+        from seqtui.tui.completion import LineSuggester
+
+        model = self.workspace.model
+        question = Ask(":", "", lambda line: check_line(model, line), LineSuggester(model, FILE_WORDS))
         await self.screen.app.push_screen(question, self._run_line)
 
     async def _run_line(self, line: str | None) -> None:
@@ -215,10 +220,36 @@ class Editor:
             await self.screen.app.run_action("quit_now")
         elif about_file[0] == "q!":
             self.screen.app.exit()
+        elif about_file[0] in ("recipe", "replay"):
+            self._run_recipe(*about_file)
         else:
             await self.ask_to_save(about_file[1], and_quit=about_file[0] == "wq")
 
     # Files
+
+    def _run_recipe(self, word: str, path: str) -> None:
+        """Write what was done as a recipe, or do what one says."""
+        from seqtui.tui.recipes import read_recipe, write_recipe
+
+        try:
+            if word == "recipe":
+                count = write_recipe(self.workspace.history, path)
+                self.screen.tell(f"{plural(count, 'step')} written to {path}.")
+            else:
+                batch = read_recipe(path)
+                self.do(lambda _: batch)
+        except SeqtuiError as error:
+            self.screen.warn(f"{error.line()}. {error.hint}".rstrip(". "))
+
+    async def ask_input(self) -> None:
+        """What a new model is fed, as an edit."""
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                given = parse_input(answer)
+                self.do(lambda _: Input(given.shape, given.dtype))
+
+        await self.screen.app.push_screen(Ask("input shape of the new model ", "1,3,32,32", parse_input), answered)
 
     async def ask_to_save(self, path: str = "", and_quit: bool = False) -> None:
         """Save, asking first for a name where the model has none."""

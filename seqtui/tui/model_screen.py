@@ -299,6 +299,8 @@ class ModelScreen(Screen[None]):
         pending = await asyncio.to_thread(self.workspace.start_journal)
         if pending:
             await self.editor.offer_recovery(pending)
+        elif not self.workspace.opened.path and not self.workspace.model.inputs:
+            await self.editor.ask_input()
         elif self.workspace.read_only:
             self.warn(f"Read-only: {self.workspace.read_only}.")
         self.tell_trouble()

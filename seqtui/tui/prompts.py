@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from seqtui.errors import SeqtuiError
@@ -32,9 +33,12 @@ class Ask(ModalScreen[str | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
-    def __init__(self, question: str, answer: str, check: Callable[[str], object]) -> None:
+    def __init__(
+        self, question: str, answer: str, check: Callable[[str], object], suggester: Suggester | None = None
+    ) -> None:
         """`check` raises SeqtuiError, whose sentence is shown, while the text will not do."""
         super().__init__()
+        self.suggester = suggester
         self.question = question
         self.answer = answer
         self.check = check
@@ -44,7 +48,7 @@ class Ask(ModalScreen[str | None]):
             yield Static(id="ask-remark", markup=False)
             with Horizontal():
                 yield Static(self.question, id="ask-question", markup=False)
-                yield Input(self.answer, compact=True, select_on_focus=False)
+                yield Input(self.answer, compact=True, select_on_focus=False, suggester=self.suggester)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already

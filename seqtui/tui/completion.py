@@ -1,0 +1,94 @@
+"""What a half-typed ':' line may go on with: verbs, paths, kinds, arguments, places. Right takes it over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from textual.suggester import Suggester
+
+from seqtui.model.edits import VERBS
+from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.language import After, Arguments, Dtype, Name, Names, OneOf, PlaceSlot, Slot, write_name
+from seqtui.model.spec import ModelSpec
+from seqtui.model.tensor_edits import INITS
+from seqtui.model.tensors import TORCH_DTYPES
+from seqtui.model.tree import joined
+
+MOST_PATHS = 2000
+"""Layers and tensors that are gone through for a letter."""
+BESIDE = ("before", "after")
+ENDS = ("first", "last")
+
+
+class LineSuggester(Suggester):
+    """Suggestions for edits of a model, and for some words beside."""
+
+    def __init__(self, model: ModelSpec, words: Iterable[str]) -> None:
+        super().__init__(case_sensitive=True)
+        self.model = model
+        self.words = (*VERBS, *words)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        head, blank, partial = value.rpartition(" ")
+        found = (word for word in self.candidates(head.split()) if word.startswith(partial) and word != partial)
+        first = next(found, None)
+        return None if first is None or not (partial or head) else f"{head}{blank}{first}"
+
+    def candidates(self, words: list[str]) -> Iterable[str]:
+        """What may stand after some whole words."""
+        if not words:
+            return self.words
+        verb = VERBS.get(words[0])
+        if verb is None:
+            return ()
+        place = 0
+        for word in words[1:]:
+            if isinstance(verb.slots[place], Arguments) and "=" not in word:
+                place += 1
+            if not isinstance(verb.slots[place], Names | Arguments | PlaceSlot | After):
+                place += 1
+            if place == len(verb.slots):
+                return ()
+        return self._of(verb.slots[place:], words)
+
+    def _of(self, slots: tuple[Slot, ...], words: list[str]) -> Iterator[str]:
+        """What the first of the slots that are left takes; arguments may be left out, so the next one's too."""
+        slot = slots[0]
+        if isinstance(slot, Name | Names) and slot.word != "NAME":
+            yield from self._paths("TENSOR" in slot.word)
+        elif isinstance(slot, OneOf):
+            yield from _WORDS.get(slot.word, tuple)()
+        elif isinstance(slot, Dtype):
+            yield from TORCH_DTYPES
+        elif isinstance(slot, PlaceSlot | After):
+            yield from self._paths(False) if words[-1] in (*BESIDE, "in") else (*BESIDE, *ENDS)
+        elif isinstance(slot, Arguments):
+            entry = catalogue().get(self._kind(words))
+            yield from (f"{parameter.name}=" for parameter in entry.parameters) if entry else ()
+            if len(slots) > 1:
+                yield from self._of(slots[1:], words)
+
+    def _kind(self, words: list[str]) -> str:
+        """The kind whose arguments a line gives."""
+        if words[0] != "set":
+            return words[2] if len(words) > 2 else ""
+        try:
+            return self.model.layer(words[1]).kind or ""
+        except KeyError:
+            return ""
+
+    def _paths(self, has_tensors: bool) -> Iterator[str]:
+        for number, (path, layer) in enumerate(self.model.walk()):
+            if number == MOST_PATHS:
+                return
+            yield write_name(path)
+            if has_tensors:
+                yield from (write_name(joined(path, tensor.name)) for tensor in layer.tensors)
+
+
+def _kinds() -> list[str]:
+    """Kinds that can stand in a Sequential."""
+    return ["Sequential", *(kind for kind, entry in catalogue().items() if not entry.inputs)]
+
+
+_WORDS: dict[str, Callable[[], Iterable[str]]] = {"KIND": _kinds, "INIT": lambda: INITS}
