@@ -227,8 +227,10 @@ class _Syncer:
             self._thread.start()
 
     def _run(self) -> None:
-        while self._asked.wait() and not self._ends.wait(GATHERED_SECONDS):
-            self._asked.clear()
+        while not self._ends.is_set():
+            self._asked.wait()
+            self._ends.wait(GATHERED_SECONDS)
+            self._asked.clear()  # who closes has said so before: the loop ends then, and nobody waits to be asked again
             self._sync()
 
     def _sync(self) -> None:

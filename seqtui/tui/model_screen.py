@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events, work
 from textual.app import ComposeResult
@@ -23,7 +23,7 @@ from seqtui.tui.actions import Action, Pane, bindings, method_name
 from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
-from seqtui.tui.search import Place
+from seqtui.tui.search import Place, next_of
 from seqtui.workspace import View, Workspace
 
 if TYPE_CHECKING:
@@ -100,15 +100,14 @@ class ModelScreen(Screen[None]):
     def is_on_table(self) -> bool:
         return isinstance(self.focused, LayerTable)
 
-    def tell(self, sentence: str) -> None:
+    def tell(self, sentence: str, severity: Literal["information", "warning"] = "information") -> None:
         """A toast, instead of the one before. What it says may hold text from a file."""
         self.app.clear_notifications()
-        self.notify(safe_text(sentence), markup=False)
+        self.notify(safe_text(sentence), severity=severity, markup=False)
 
     def warn(self, sentence: str) -> None:
         """A toast that something could not be done, and why."""
-        self.app.clear_notifications()
-        self.notify(safe_text(sentence), severity="warning", markup=False)
+        self.tell(sentence, "warning")
 
     # For the palette
 
@@ -187,8 +186,7 @@ class ModelScreen(Screen[None]):
             self.remove_class("-detail", "-zoom-detail")
             self.table.focus()
 
-    async def action_pane_prev(self) -> None:
-        await self.action_pane_next()
+    action_pane_prev = action_pane_next  # of two panes the one before is the next
 
     async def action_cancel(self) -> None:
         """Out of zoom, back to the table, out of the search: the first that there is."""
@@ -280,9 +278,7 @@ class ModelScreen(Screen[None]):
             self.tell("No problems: every shape fits.")
             return
         order = list(self.workspace.view.inference.infos)
-        here = order.index(self.table.row.path) if self.table.row.path in order else 0
-        later = [path for path in paths if (order.index(path) - here) * step > 0]
-        self.go_to((later or paths)[0 if step > 0 else -1])
+        self.go_to(next_of(paths, order, self.table.row.path, step))
 
     # Edits: whoever only looks does not wait for the editor
 

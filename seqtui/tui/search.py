@@ -70,3 +70,10 @@ class Index:
             if needle in self._texts[at]:
                 return self._places[at]
         return None
+
+
+def next_of(paths: list[str], order: list[str], here: str, step: int) -> str:
+    """Of some paths, at least one, the next after a row or before it; from the last on the first again."""
+    at = order.index(here) if here in order else 0
+    later = [path for path in paths if (order.index(path) - at) * step > 0]
+    return (later or paths)[0 if step > 0 else -1]
