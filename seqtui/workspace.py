@@ -44,7 +44,7 @@ class View(NamedTuple):
     @property
     def title(self) -> str:
         """What the model's own row is called."""
-        return file_title(self.opened.path)
+        return file_title(self.opened.path) if self.opened.path else "new model"
 
     @property
     def num_bytes(self) -> int:
