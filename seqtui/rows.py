@@ -16,7 +16,7 @@ from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
-from seqtui.model.tensors import TensorInfo
+from seqtui.model.tensors import NewTensor, TensorInfo
 from seqtui.safe_text import safe_text
 from seqtui.words import NONE, UNKNOWN, bytes_words, count_words, output_words, plural, shape_words
 
@@ -186,6 +186,16 @@ def _tensor_cells(tensor: TensorInfo, layer: LayerSpec) -> Cells:
         macs="",
         memory=bytes_words(tensor.nbytes),
     )
+
+
+def making_words(tensor: TensorInfo) -> str:
+    """What a new tensor will be made of: `2,400 kept, 1,200 new when saved`; empty for one that a file holds."""
+    ref = tensor.ref
+    if not isinstance(ref, NewTensor):
+        return ""
+    kept = math.prod(ref.kept) if ref.keep else 0
+    counts = [f"{n:,} {word}" for n, word in ((kept, "kept"), (math.prod(tensor.shape) - kept, "new")) if n]
+    return f"{', '.join(counts) or 'nothing'} when saved"
 
 
 def tensor_path(row: Row, tensor: TensorInfo) -> str:

@@ -309,3 +309,15 @@ async def test_the_history_as_a_recipe_for_another_checkpoint(lenet: Path, tmp_p
         await line(user, f"replay {tmp_path}/none.txt")
         await told(user, "No such file")
     assert (tmp_path / "head.txt").read_text() == "remove tanh1\nset fc3 out_features=5 fresh\n"
+
+
+async def test_numbers_of_a_tensor_that_is_not_made_yet_are_not_told(lenet: Path) -> None:
+    async with user_of(lenet, width=120, height=40) as user:
+        await user.press("j", "j", "j", "j")
+        await user.sees("weight  16×6×5×5  F32")
+        await line(user, "set conv2 out_channels=24")
+        await user.sees("weight  24×6×5×5  F32   2,400 kept, 1,200 new")
+        await user.press("l", "l", "2")
+        await user.sees("2,400 kept, 1,200 new when saved")
+        await user.press("u")
+        await user.sees("mean")

@@ -18,8 +18,8 @@ from textual.widget import Widget
 from textual.worker import get_current_worker
 
 from seqtui.errors import SeqtuiError
-from seqtui.model.tensors import TensorInfo
-from seqtui.rows import Row, tensor_path
+from seqtui.model.tensors import TensorInfo, TensorRef
+from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import Pane, bindings
 from seqtui.tui.chrome import Line
@@ -150,21 +150,23 @@ class Detail(Vertical):
     view: reactive[View | None] = reactive(None, repaint=False)
     row: reactive[Row | None] = reactive(None, repaint=False, always_update=True)
     """The same row comes again after an edit elsewhere."""
-    statistics: reactive[Mapping[str, Statistics]] = reactive(dict, repaint=False)
-    """By full tensor name, of the row under the cursor."""
+    statistics: reactive[Mapping[TensorRef, Statistics]] = reactive(dict, repaint=False)
+    """Of the tensors under the cursor, by where their numbers lie: an edit may give a name to others."""
     tab: reactive[int] = reactive(1, repaint=False)
 
     class Measured(Message):
         """A tensor's numbers, from a sample first and then from all of it."""
 
-        def __init__(self, path: str, statistics: Statistics) -> None:
+        def __init__(self, ref: TensorRef, statistics: Statistics) -> None:
             super().__init__()
-            self.path = path
+            self.ref = ref
             self.statistics = statistics
 
     def __init__(self) -> None:
         super().__init__()
         self._rest: Timer | None = None
+        self._wanted: Mapping[TensorRef, TensorInfo] = {}
+        """The tensors under the cursor whose numbers lie in a file."""
         self._is_filled = False
         self._made: dict[int, WeightsTab | CodeTab | ProblemsTab] = {}
         """The tabs after the first that were shown."""
@@ -248,7 +250,7 @@ class Detail(Vertical):
 
         for weights in self.query(WeightsTab):
             tensor = weights.tensor
-            weights.statistics = self.statistics.get(tensor_path(self.row, tensor)) if self.row and tensor else None
+            weights.statistics = self.statistics.get(tensor.stored) if tensor and tensor.stored else None
 
     # What is measured: the tensors under the cursor, once it has rested there and where they can be seen
 
@@ -261,21 +263,19 @@ class Detail(Vertical):
     def _measure_row(self) -> None:
         if self.row is None or not self.size.width:
             return
-        if self.row.tensor:
-            wanted = {self.row.path: self.row.tensor}
-        else:
-            wanted = {tensor_path(self.row, tensor): tensor for tensor in self.row.layer.tensors[:AT_A_GLANCE]}
-        self.statistics = {path: found for path, found in self.statistics.items() if path in wanted}
-        self._measure({path: tensor for path, tensor in wanted.items() if path not in self.statistics})
+        tensors = (self.row.tensor,) if self.row.tensor else self.row.layer.tensors[:AT_A_GLANCE]
+        self._wanted = {tensor.stored: tensor for tensor in tensors if tensor.stored}
+        self.statistics = {ref: found for ref, found in self.statistics.items() if ref in self._wanted}
+        self._measure({ref: tensor for ref, tensor in self._wanted.items() if ref not in self.statistics})
 
     @work(thread=True, exclusive=True, group="statistics", exit_on_error=False)
-    def _measure(self, tensors: Mapping[str, TensorInfo]) -> None:
+    def _measure(self, tensors: Mapping[TensorRef, TensorInfo]) -> None:
         from seqtui.weights import statistics  # numpy, 30 to 70 ms, never before the first frame
 
         worker = get_current_worker()
         measure = partial(statistics.measure, stop=lambda: worker.is_cancelled)
         for look in (statistics.estimate, measure):
-            for path, tensor in tensors.items():
+            for ref, tensor in tensors.items():
                 where = self.view.where(tensor) if self.view else None
                 if where is None or worker.is_cancelled:
                     continue
@@ -284,10 +284,9 @@ class Detail(Vertical):
                 except SeqtuiError:
                     continue  # the grid says why it cannot be read
                 if found is not None and not worker.is_cancelled:
-                    self.post_message(self.Measured(path, found))
+                    self.post_message(self.Measured(ref, found))
 
     def on_detail_measured(self, message: Measured) -> None:
         """Take the numbers, unless the cursor has moved on."""
-        prefix = self.row.path if self.row else None
-        if prefix is not None and message.path.startswith(prefix):
-            self.statistics = {**self.statistics, message.path: message.statistics}
+        if message.ref in self._wanted:
+            self.statistics = {**self.statistics, message.ref: message.statistics}

@@ -11,8 +11,8 @@ from textual.content import Content
 from seqtui.model.infer import LayerInfo
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import LayerSpec
-from seqtui.model.tensors import TensorInfo
-from seqtui.rows import Row, description, kind_cell, value_words
+from seqtui.model.tensors import TensorInfo, TensorRef
+from seqtui.rows import Row, description, kind_cell, making_words, value_words
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import not_finite
 from seqtui.table import cell_width, fit
@@ -33,12 +33,12 @@ class Fact(NamedTuple):
     """Whether the value is what it would be anyway."""
 
 
-def detail(view: View, row: Row, measured: Mapping[str, Statistics], width: int) -> Content:
+def detail(view: View, row: Row, measured: Mapping[TensorRef, Statistics], width: int) -> Content:
     """All that is known of what is under the cursor, in lines of `width` cells."""
     if row.tensor:
         owner = row.path.rpartition(".")[0] or view.title
         lines = [_title(row.tensor.name, f"tensor of {owner}", width), Content("")]
-        return _lines([*lines, *_tensor_lines(row.tensor, measured.get(row.path), row.layer, width)])
+        return _lines([*lines, *_tensor_lines(row.tensor, measured, row.layer, width)])
     if not row.depth:
         return _lines(_model_lines(view, width))
     info = view.inference.info(row.path, row.layer)
@@ -54,7 +54,7 @@ def detail(view: View, row: Row, measured: Mapping[str, Statistics], width: int)
     if row.layer.tensors:
         lines.append(Content(""))
     for tensor in row.layer.tensors:
-        lines += _tensor_lines(tensor, measured.get(f"{row.path}.{tensor.name}"), row.layer, width)
+        lines += _tensor_lines(tensor, measured, row.layer, width)
     return _lines(lines)
 
 
@@ -150,14 +150,19 @@ def _fact_lines(facts: list[Fact], width: int) -> list[Content]:
     return lines
 
 
-def _tensor_lines(tensor: TensorInfo, stats: Statistics | None, layer: LayerSpec, width: int) -> list[Content]:
-    """A tensor's name and shape, and once measured how its numbers are spread."""
+def _tensor_lines(
+    tensor: TensorInfo, measured: Mapping[TensorRef, Statistics], layer: LayerSpec, width: int
+) -> list[Content]:
+    """A tensor's name and shape, and once measured how its numbers are spread; of a new one what it will be made of."""
     head = f"  {shape_words(tensor.shape)}  {safe_text(tensor.dtype)}"
     if tensor.name in layer.tied:
         head += f"  tied to {safe_text(layer.tied[tensor.name])}"
     if tensor.name in layer.frozen:
         head += "  frozen"
     line = Content.assemble((safe_text(tensor.name), "bold"), head)
+    if making := making_words(tensor):
+        return [Content.assemble(line, (f"   {making}", "$foreground-muted"))]
+    stats = measured.get(tensor.stored) if tensor.stored else None
     if stats is None:
         return [line]
     about = "≈ " if stats.is_estimate else ""

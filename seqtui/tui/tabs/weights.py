@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from seqtui.errors import UsageError
 from seqtui.model.tensors import Shape, TensorInfo
-from seqtui.rows import Row, tensor_path
+from seqtui.rows import Row, making_words, tensor_path
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import fitting_bars, histogram_lines, moments_facts, not_finite, spread_facts
 from seqtui.tui.actions import bindings
@@ -71,7 +71,7 @@ class WeightsTab(Vertical):
             tensor = self.tensor
             grid = self.query_one(ValueGrid)
             grid.where = self.view.where(tensor) if tensor else None
-            grid.display = tensor is not None
+            grid.display = grid.where is not None
             self._write()
 
     def watch_statistics(self) -> None:
@@ -200,7 +200,8 @@ def numbers(
         (_which(row), "$foreground-muted"),
     )
     if stats is None:
-        return Content("\n").join([head, Content(f"  {math.prod(tensor.shape):,} values …")])
+        words = making_words(tensor) or f"{math.prod(tensor.shape):,} values …"
+        return Content("\n").join([head, Content(f"  {words}")])
     lines = [head]
     lines += [Content(f"  {line}") for line in flow(moments_facts(stats), width - 2)]
     bars = fitting_bars(stats, bars, width - 2)
