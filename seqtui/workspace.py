@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from seqtui.errors import EditError, FileError, UsageError
@@ -74,6 +75,10 @@ class Workspace:
         """An input to look with; no edit, and not saved."""
         self._engine: Engine | None = None
         self._journal: Journal | None = None
+        self.wants_journal = False
+        """Whether edits are to be kept on disk as they happen; the screens want it."""
+        self._starting, self._is_started = Lock(), False
+        self._pending: tuple[Record, ...] = ()
         self.read_only = ""
         """Why nothing can be edited, in a clause; empty where it can."""
         self.trouble = ""
@@ -131,7 +136,9 @@ class Workspace:
         return self.model is not self.saved
 
     def require_editable(self) -> None:
-        """Raises EditError where nothing can be edited."""
+        """Raises EditError where nothing can be edited, now or at all."""
+        if self.wants_journal and self.start_journal():
+            raise EditError("an earlier session left edits: recover or discard them first")
         if self.read_only:
             raise EditError(f"nothing can be edited: {self.read_only}")
 
@@ -180,11 +187,21 @@ class Workspace:
     def start_journal(self) -> tuple[Record, ...]:
         """Keep edits on disk from here on; the steps that an earlier session left, which want an answer first.
 
+        May be called from any thread, and again; the first edit calls it at the latest.
+        """
+        with self._starting:
+            if not self._is_started:
+                self._pending = self._open_journal()
+                self._is_started = True
+            return self._pending
+
+    def _open_journal(self) -> tuple[Record, ...]:
+        """What an earlier session left in the journal of the model's file, which is ours from here on.
+
         Where another seqtui has the file open nothing can be edited; where no journal can be kept, that is `trouble`.
         """
         from seqtui.journal import Journal, LockedError
         from seqtui.model.spec_json import SpecError, spec_to_json
-        from seqtui.records import done
 
         stamp = self._own_stamp()
         try:
@@ -202,9 +219,6 @@ class Workspace:
             where = self._journal.keep(0)
             self.trouble = f"an earlier session left edits of another version of this file; they are kept in {where}"
             return ()
-        if not pending:
-            for step in self._history.done if self._history else ():
-                self._record(done(step.edit))
         return pending
 
     def recover(self) -> int:
@@ -213,7 +227,7 @@ class Workspace:
         from seqtui.records import ReplayError, replay
 
         assert self._journal is not None  # whoever recovers was told of what is pending
-        pending = self._journal.pending
+        pending, self._pending = self._pending, ()
         try:
             self._history = replay(History(self.saved), pending)
         except ReplayError as error:
@@ -226,6 +240,7 @@ class Workspace:
 
     def forget(self) -> None:
         """Do not recover: what an earlier session left is gone."""
+        self._pending = ()
         if self._journal is not None:
             self._journal.discard()
 
@@ -250,7 +265,7 @@ class Workspace:
                 self._journal.discard()
                 self._journal.close()
                 self._journal = None
-                self.start_journal()
+                self._pending = self._open_journal()
         except FileError as error:
             self.trouble = error.message
 

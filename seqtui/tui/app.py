@@ -45,6 +45,7 @@ class SeqtuiApp(App[int]):
         """`select` is the layer or tensor to start on. Raises UsageError for a theme that there is not."""
         super().__init__(driver_class=TerminalDriver)
         self.workspace = workspace
+        workspace.wants_journal = True
         self.select = select
         self.failure: BaseException | None = None
         """What ended the app, where that was our own fault."""

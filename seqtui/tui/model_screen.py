@@ -277,8 +277,7 @@ class ModelScreen(Screen[None]):
         if not paths:
             self.tell("No problems: every shape fits.")
             return
-        order = list(self.workspace.view.inference.infos)
-        self.go_to(next_of(paths, order, self.table.row.path, step))
+        self.go_to(next_of(paths, list(self.workspace.view.inference.infos), self.table.row.path, step))
 
     # Edits: whoever only looks does not wait for the editor
 
