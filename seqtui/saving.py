@@ -121,12 +121,17 @@ def made(model: ModelSpec, sources: Sources, engine: Engine) -> Iterator[tuple[M
             source.close()
 
 
+def needs_torch(model: ModelSpec) -> bool:
+    """Whether a save of tensors has any to make."""
+    return any(isinstance(tensor.ref, NewTensor) for _, layer in walk_layer("", model.root) for tensor in layer.tensors)
+
+
 def _makings(model: ModelSpec) -> Iterator[tuple[Making, NewTensor]]:
-    """What has to be made, and from what."""
+    """What has to be made, and from what; one that is tied is its owner's, and made once."""
     for path, layer in walk_layer("", model.root):
         for tensor in layer.tensors:
             ref, name = tensor.ref, joined(path, tensor.name)
-            if isinstance(ref, NewTensor):
+            if isinstance(ref, NewTensor) and tensor.name not in layer.tied:
                 yield _making(name, layer, tensor, ref), ref
             elif ref is None:
                 raise FormatError(f"{name} has no numbers in the file, and is not to be made")
@@ -149,7 +154,7 @@ def _making(name: str, layer: LayerSpec, tensor: TensorInfo, ref: NewTensor) -> 
 def _with_made(path: str, layer: LayerSpec, source_id: str) -> LayerSpec:
     """The layer and all inside with what was made in the place of what was to be made."""
     tensors = tuple(
-        tensor._replace(ref=TensorRef(source_id, joined(path, tensor.name)))
+        tensor._replace(ref=TensorRef(source_id, layer.tied.get(tensor.name, joined(path, tensor.name))))
         if isinstance(tensor.ref, NewTensor)
         else tensor
         for tensor in layer.tensors

@@ -52,9 +52,9 @@ class View(NamedTuple):
         """Bytes of all tensors, as they would be saved."""
         if not self.is_changed and self.opened.sources:
             return sum(source.num_bytes for source in self.opened.sources.values())
-        return sum(
-            tensor.nbytes for _, layer in (("", self.model.root), *self.model.walk()) for tensor in layer.tensors
-        )
+        from seqtui.model.tree import walk_layer
+
+        return sum(tensor.nbytes for _, layer in walk_layer("", self.model.root) for tensor in layer.tensors)
 
     def where(self, tensor: TensorInfo) -> tuple[TensorSource, str] | None:
         """The open file that a tensor's numbers lie in and its name there; None where no file holds any."""
@@ -79,6 +79,7 @@ class Workspace:
         """Whether edits are to be kept on disk as they happen; the screens want it."""
         self._starting, self._is_started = Lock(), False
         self._pending: tuple[Record, ...] = ()
+        self._is_saving = False
         self.read_only = ""
         """Why nothing can be edited, in a clause; empty where it can."""
         self.trouble = ""
@@ -100,12 +101,15 @@ class Workspace:
 
     def reload(self) -> None:
         """Read the file anew, keeping the input looked at; on a SeqtuiError everything stays as it is."""
+        if self._is_saving:
+            raise UsageError("the model is being saved")
         if self.view.is_changed:
             raise UsageError("there are edits that are not saved", hint="Save them, or undo them with u.")
         opened, old = open_model(self.opened.path), self._sources
         self.opened, self.saved, self._history = opened, opened.model, None
         self._sources = dict(opened.sources)
         self._show(is_fresh=True)
+        self._move_journal(is_own=True)
         for source in old.values():
             source.close()
 
@@ -137,6 +141,8 @@ class Workspace:
 
     def require_editable(self) -> None:
         """Raises EditError where nothing can be edited, now or at all."""
+        if self._is_saving:
+            raise EditError("the model is being saved; edits wait for that")
         if self.wants_journal and self.start_journal():
             raise EditError("an earlier session left edits: recover or discard them first")
         if self.read_only:
@@ -156,6 +162,7 @@ class Workspace:
 
     def undo(self) -> Edit:
         """One step back; the edit that was undone. Raises EditError where nothing was done."""
+        self.require_editable()
         if not self.history.done:
             raise EditError("there is nothing to undo")
         from seqtui.records import UNDO
@@ -167,6 +174,7 @@ class Workspace:
 
     def redo(self) -> Edit:
         """The last step taken again. Raises EditError where nothing was undone."""
+        self.require_editable()
         if not self.history.undone:
             raise EditError("there is nothing to redo")
         from seqtui.records import redone
@@ -255,17 +263,19 @@ class Workspace:
 
     def _move_journal(self, is_own: bool) -> None:
         """After a save the journal begins anew, at the file that is the model's now."""
-        if self._journal is None:
+        if not self._is_started:
             return
         stamp = self._own_stamp()
         try:
             if is_own and stamp:
-                self._journal.restart(stamp)
-            else:
+                if self._journal is not None:
+                    self._journal.restart(stamp)
+                return
+            if self._journal is not None:
                 self._journal.discard()
                 self._journal.close()
-                self._journal = None
-                self._pending = self._open_journal()
+            self._journal, self.read_only = None, ""  # another file, that nobody else may have open
+            self._pending = self._open_journal()
         except FileError as error:
             self.trouble = error.message
 
@@ -291,7 +301,18 @@ class Workspace:
         expected: Expected = "anything" if is_sure else (self._own_stamp() if is_own else None) or "absent"
         if is_own and self.read_only:
             raise UsageError(f"it cannot be saved: {self.read_only}", hint="Save it under another name.")
-        stamp = save_model(self.model, self._sources, path, self._torch(), expected, self.opened.prefix)
+        if self._is_saving:
+            raise UsageError("the model is being saved already")
+        self._is_saving = True
+        try:
+            stamp = save_model(self.model, self._sources, path, self._torch(), expected, self.opened.prefix)
+            self._saved_as(path, is_own, stamp)
+        finally:
+            self._is_saving = False
+        return path
+
+    def _saved_as(self, path: str, is_own: bool, stamp: Stamp) -> None:
+        """What a file just written changes: it is the model's from here on, unless it is an export."""
         if path.endswith(MODEL_SUFFIX):
             self._go_on_from(path)
             self._move_journal(is_own)
@@ -299,7 +320,6 @@ class Workspace:
             self.opened, self.saved = self.opened._replace(stamp=stamp), self.model
             self._show()
             self._move_journal(is_own)
-        return path
 
     def _is_own(self, path: str) -> bool:
         return bool(self.opened.path) and os.path.realpath(path) == os.path.realpath(self.opened.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -38,10 +39,7 @@ def initialise(request: Initialise) -> None:
 
 def _info(making: Making) -> TensorInfo:
     row = TORCH_DTYPES[making.dtype]
-    count = 1
-    for size in making.shape:
-        count *= size
-    return TensorInfo(making.name, row.name, making.shape, count * row.bits // 8)
+    return TensorInfo(making.name, row.name, making.shape, math.prod(making.shape) * row.bits // 8)
 
 
 class _Layers:

@@ -121,6 +121,12 @@ class FileSource:
                 )
             filled += count
 
+    def require_unchanged(self) -> None:
+        """Raises FormatError where somebody wrote into the file itself; one that was replaced is still as it was."""
+        if self._descriptor is not None and stamp_from(os.fstat(self._descriptor.number)) != self.stamp:
+            message = "somebody wrote into it since it was opened, so its numbers are no longer those that it had"
+            raise FormatError(message, "Open it again; `recipe FILE` keeps the edits.", self.name)
+
     def copy_to(self, target: int, offset: int, size: int) -> None:
         """Append bytes from `offset` on to an open file, by its number: inside the system where it can.
 

@@ -70,9 +70,10 @@ class SafetensorsFile:
         self._source.read_into(self._begins[name] + start, buffer)
 
     def part(self, name: str) -> FileRange | None:
-        """Where a tensor's bytes lie in the file; None where it is none on a disk."""
+        """Where a tensor lies in the file; None where that is none on a disk. Raises FormatError where it changed."""
         if not isinstance(self._source, FileSource):
             return None
+        self._source.require_unchanged()
         return FileRange(self._source, self._begins[name], self.tensors[name].nbytes)
 
     def close(self) -> None:

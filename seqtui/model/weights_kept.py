@@ -19,7 +19,7 @@ from seqtui.model.kinds.kind import ArgumentError, Shapes
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.spec_json import MAX_LAYERS, REPEATS
 from seqtui.model.tensors import DTYPES, NewTensor, Shape, TensorInfo, TensorRef, is_possible
-from seqtui.model.tree import joined
+from seqtui.model.tree import joined, walk_layer
 
 COUNTER = "num_batches_tracked"
 """The one tensor of torch.nn's layers that is no floating one."""
@@ -225,7 +225,7 @@ def weights_plan(before: ModelSpec, after: ModelSpec) -> list[Planned]:
 
 def _all_tensors(model: ModelSpec) -> Iterator[tuple[str, TensorInfo]]:
     """(full name, tensor) of every tensor of a model."""
-    for path, layer in (("", model.root), *model.walk()):
+    for path, layer in walk_layer("", model.root):
         for tensor in layer.tensors:
             yield joined(path, tensor.name), tensor
 

@@ -69,7 +69,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
     Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
     Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
-    Action("command", "everywhere", ("colon",), "Command line: an edit, or w q wq q! e FILE", "command"),
+    Action("command", "everywhere", ("colon",), "Command line: an edit, or w q wq q! recipe replay", "command"),
     Action("save", "everywhere", ("ctrl+s",), "Save"),
     Action("undo", "everywhere", ("u",), "Undo", "undo"),
     Action("redo", "everywhere", ("U", "ctrl+r"), "Redo"),

@@ -138,4 +138,4 @@ class SeqtuiApp(App[int]):
         elif choice == "s":
             for screen in self.screen_stack:
                 if isinstance(screen, ModelScreen):
-                    screen.editor.save(and_quit=True)
+                    self.run_worker(screen.editor.ask_to_save(and_quit=True))

@@ -16,10 +16,9 @@ from seqtui.model.inputs import parse_input
 from seqtui.model.language import Place
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.structure_edits import Copy, Group, Insert, Rename
-from seqtui.model.tensors import TensorInfo
 from seqtui.model.tree import ANY_NAME, joined, layer_at
 from seqtui.safe_text import safe_text
-from seqtui.saving import require_writer
+from seqtui.saving import needs_torch, require_writer
 from seqtui.tui.commands import COMMANDS, Selection, Yanked, again
 from seqtui.tui.prompts import Ask, Choose
 from seqtui.words import plural
@@ -239,7 +238,7 @@ class Editor:
                 batch = read_recipe(path)
                 self.do(lambda _: batch)
         except SeqtuiError as error:
-            self.screen.warn(f"{error.line()}. {error.hint}".rstrip(". "))
+            self.screen.warn(error_words(error))
 
     async def ask_input(self) -> None:
         """What a new model is fed, as an edit."""
@@ -270,10 +269,10 @@ class Editor:
             if and_quit:
                 self.screen.app.exit()
             return
-        self.screen.run_worker(self._save(path, is_sure, and_quit), exclusive=True, group="save")
+        self.screen.run_worker(self._save(path, is_sure, and_quit), group="save")
 
     async def _save(self, path: str, is_sure: bool, and_quit: bool) -> None:
-        if any(tensor.ref is not None and tensor.stored is None for tensor in _tensors(self.workspace.model)):
+        if needs_torch(self.workspace.model):
             self.screen.tell("Torch makes the new weights …")
         try:
             written = await asyncio.to_thread(self.workspace.save, path, is_sure)
@@ -281,7 +280,7 @@ class Editor:
             await self._ask_to_replace(error, path, and_quit)
             return
         except SeqtuiError as error:
-            self.screen.warn(f"{error.line()}. {error.hint}" if error.hint else error.line())
+            self.screen.warn(error_words(error))
             return
         self.screen.show_model(self.screen.table.row.path)
         self.screen.tell(f"{written} written.")
@@ -296,10 +295,6 @@ class Editor:
                 self.save(path or self.workspace.opened.path, is_sure=True, and_quit=and_quit)
 
         await self.screen.app.push_screen(Choose(f"{error.line()}.", {"o": "overwrite it"}), answered)
-
-
-def _tensors(model: ModelSpec) -> list[TensorInfo]:
-    return [tensor for _, layer in model.walk() for tensor in layer.tensors]
 
 
 def made_by(edit: Edit, model: ModelSpec) -> str:
@@ -361,7 +356,7 @@ def file_command(line: str) -> tuple[str, str] | None:
 def check_line(model: ModelSpec, line: str) -> None:
     """Raise SeqtuiError for a ':' line that cannot be done: the problem of a half-typed one."""
     if not line.strip():
-        raise EditError("type an edit, or w, q, wq, q!, e FILE")
+        raise EditError(f"type an edit, or {', '.join(FILE_WORDS)}")
     if file_command(line) is not None:
         return
     edit = parse_edit(line)
@@ -372,4 +367,4 @@ def check_line(model: ModelSpec, line: str) -> None:
 
 def error_words(error: SeqtuiError) -> str:
     """An error as one toast: the sentence, and what to do about it."""
-    return f"{error.message}. {error.hint}" if error.hint else error.message
+    return f"{error.line()}. {error.hint}" if error.hint else error.line()
