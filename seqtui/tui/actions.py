@@ -1,17 +1,22 @@
-"""The table of actions: what can be done, by which key, where, in which words.
+"""The table of actions: what can be done, by which key, where, in which words, and who does it.
 
-Bindings, footer, help and palette are read from here; the method that does it is found by the id, `search.next` at
-`action_search_next` of the pane or the screen that owns the key.
+Bindings, footer, help and palette are read from here. A pane's own method is found by the id, `search.next` at
+`action_search_next`; what others do stands under the id in a table of theirs.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from textual.binding import Binding
+if TYPE_CHECKING:
+    from textual.binding import Binding
 
 Pane = Literal["app", "everywhere", "movement", "table", "weights", "code", "problems"]
 """Where a key holds, and whose method does it. Movement keys belong to whichever pane has the focus."""
+
+Doer = Literal["pane", "command", "editor"]
+"""Who does it: the pane whose key it is, for `everywhere` the screen; `commands.COMMANDS`, which says what edit it is;
+`editor.DEEDS`."""
 
 PANES: dict[Pane, str] = {
     "app": "The program",
@@ -35,10 +40,7 @@ class Action(NamedTuple):
     """For help and palette."""
     short: str = ""
     """For the footer; empty where it does not stand there."""
-    on_screen: bool = False
-    """Whether the screen does it, although its key holds in one pane only."""
-    is_edit: bool = False
-    """Whether `commands.COMMANDS` says what it does, and the screen only dispatches."""
+    doer: Doer = "pane"
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -65,37 +67,39 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy.command", "everywhere", ("C",), "Copy the command that reopens this view"),
     Action("theme", "app", ("ctrl+t",), "Choose a theme"),
     Action("open.row", "table", ("enter",), "Open: a layer's detail, a tensor's values", "open"),
-    Action("fix", "everywhere", ("exclamation_mark",), "Fix the problem at this layer", "fix", is_edit=True),
+    Action("fix", "everywhere", ("exclamation_mark",), "Fix the problem at this layer", "fix", doer="command"),
     Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
     Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
     Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
-    Action("command", "everywhere", ("colon",), "Command line: an edit, or w q wq q! recipe replay", "command"),
-    Action("save", "everywhere", ("ctrl+s",), "Save"),
-    Action("undo", "everywhere", ("u",), "Undo", "undo"),
-    Action("redo", "everywhere", ("U", "ctrl+r"), "Redo"),
-    Action("add", "table", ("a",), "Add a layer after: every kind, with what it would do", "add", on_screen=True),
-    Action("insert", "table", ("i",), "Insert a layer before", on_screen=True),
-    Action("edit", "table", ("e",), "Edit arguments", "edit", on_screen=True),
-    Action("replace", "table", ("s",), "Replace by another kind, keeping what fits", on_screen=True),
-    Action("edit.source", "table", ("E",), "Edit as Python in $EDITOR", on_screen=True),
-    Action("rename", "table", ("r",), "Rename", "rename", on_screen=True),
-    Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", is_edit=True),
-    Action("toggle", "table", ("t",), "On or off: dropout, or any other layer bypassed", "on/off", is_edit=True),
-    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", is_edit=True),
-    Action("freeze", "table", ("F",), "Freeze or unfreeze parameters", is_edit=True),
-    Action("copy", "table", ("c",), "Copy below, under a free name", is_edit=True),
-    Action("yank", "table", ("y",), "Yank layers", on_screen=True),
-    Action("cut", "table", ("x",), "Cut layers: pasting moves them", on_screen=True),
-    Action("paste", "table", ("p",), "Paste after", is_edit=True),
-    Action("paste.before", "table", ("P",), "Paste before", is_edit=True),
-    Action("move.down", "table", ("J", "ctrl+j"), "Move down", is_edit=True),
-    Action("move.up", "table", ("K",), "Move up", is_edit=True),
-    Action("group", "table", ("greater_than_sign",), "Wrap marked layers in a Sequential", is_edit=True),
-    Action("ungroup", "table", ("less_than_sign",), "Lift out of the Sequential", is_edit=True),
+    Action(
+        "command", "everywhere", ("colon",), "Command line: an edit, w q wq q! recipe replay", "command", doer="editor"
+    ),
+    Action("save", "everywhere", ("ctrl+s",), "Save", doer="editor"),
+    Action("undo", "everywhere", ("u",), "Undo", "undo", doer="editor"),
+    Action("redo", "everywhere", ("U", "ctrl+r"), "Redo", doer="editor"),
+    Action("add", "table", ("a",), "Add a layer after: every kind, with what it would do", "add", doer="editor"),
+    Action("insert", "table", ("i",), "Insert a layer before", doer="editor"),
+    Action("edit", "table", ("e",), "Edit arguments", "edit", doer="editor"),
+    Action("replace", "table", ("s",), "Replace by another kind, keeping what fits", doer="editor"),
+    Action("edit.source", "table", ("E",), "Edit as Python in $EDITOR", doer="editor"),
+    Action("rename", "table", ("r",), "Rename", "rename", doer="editor"),
+    Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", doer="command"),
+    Action("toggle", "table", ("t",), "On or off: dropout, or any other layer bypassed", "on/off", doer="command"),
+    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", doer="command"),
+    Action("freeze", "table", ("F",), "Freeze or unfreeze parameters", doer="command"),
+    Action("copy", "table", ("c",), "Copy below, under a free name", doer="command"),
+    Action("yank", "table", ("y",), "Yank layers", doer="editor"),
+    Action("cut", "table", ("x",), "Cut layers: pasting moves them", doer="editor"),
+    Action("paste", "table", ("p",), "Paste after", doer="command"),
+    Action("paste.before", "table", ("P",), "Paste before", doer="command"),
+    Action("move.down", "table", ("J", "ctrl+j"), "Move down", doer="command"),
+    Action("move.up", "table", ("K",), "Move up", doer="command"),
+    Action("group", "table", ("greater_than_sign",), "Wrap marked layers in a Sequential", doer="command"),
+    Action("ungroup", "table", ("less_than_sign",), "Lift out of the Sequential", doer="command"),
     Action("mark", "table", ("space",), "Mark and go down"),
     Action("range", "table", ("v",), "Mark a range: move, then v again"),
     Action("mark.all", "table", ("asterisk",), "Mark all matches of the search, or invert the marks"),
-    Action("repeat", "table", ("full_stop",), "Repeat the last edit here", on_screen=True),
+    Action("repeat", "table", ("full_stop",), "Repeat the last edit here", doer="editor"),
     Action("down", "movement", ("j", "down"), "Down"),
     Action("up", "movement", ("k", "up"), "Up"),
     Action("left", "movement", ("h", "left"), "Collapse, to parent, scroll left"),
@@ -149,17 +153,18 @@ def key_sign(key: str) -> str:
 
 def method_name(action: Action) -> str:
     """The action as a binding names it: what follows `action_` in the name of the method that does it."""
-    if action.is_edit:
-        return f"screen.change('{action.id}')"
+    if action.doer != "pane":
+        return f"screen.{action.doer}_deed('{action.id}')"
     stem, _, number = action.id.partition(".")
     if number.isdecimal():
         return f"{stem}({number})"
-    name = action.id.replace(".", "_")
-    return f"screen.{name}" if action.on_screen else name
+    return action.id.replace(".", "_")
 
 
 def bindings(*panes: Pane) -> list[Binding]:
     """The bindings of some panes, for a BINDINGS class variable. Those that hold over any question come first."""
+    from textual.binding import Binding  # not with the table, which is read before there is a screen
+
     return [
         Binding(
             ",".join(action.keys),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal
 
 from seqtui.errors import EditError, FileChangedError, SeqtuiError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from seqtui.records import Record
     from seqtui.tui.model_screen import ModelScreen
+    from seqtui.workspace import Workspace
 
 LISTED = 12
 """Steps of an earlier session that are listed."""
@@ -40,7 +41,7 @@ class Editor:
 
     def __init__(self, screen: ModelScreen) -> None:
         self.screen = screen
-        self.workspace = screen.workspace
+        self.workspace: Workspace = screen.workspace
         self.yanked = Yanked()
         self.last: Edit | Callable[[Selection], Edit] | None = None
         """The last edit, or the command that made it: `.` does it again elsewhere."""
@@ -50,6 +51,12 @@ class Editor:
         """What the next edit is about."""
         table = self.screen.table
         return Selection(self.workspace.model, table.row, table.marked(), self.yanked)
+
+    async def deed(self, name: str) -> None:
+        """Do what stands under the id of an action in DEEDS."""
+        done = DEEDS[name](self)
+        if done is not None:
+            await done
 
     # Edits
 
@@ -295,6 +302,24 @@ class Editor:
                 self.save(path or self.workspace.opened.path, is_sure=True, and_quit=and_quit)
 
         await self.screen.app.push_screen(Choose(f"{error.line()}.", {"o": "overwrite it"}), answered)
+
+
+DEEDS: dict[str, Callable[[Editor], Awaitable[None] | None]] = {
+    "add": lambda editor: editor.ask_kind("after"),
+    "insert": lambda editor: editor.ask_kind("before"),
+    "replace": Editor.ask_other_kind,
+    "edit": Editor.ask_arguments,
+    "edit.source": Editor.edit_source,
+    "rename": Editor.ask_name,
+    "yank": lambda editor: editor.yank(is_cut=False),
+    "cut": lambda editor: editor.yank(is_cut=True),
+    "repeat": Editor.repeat,
+    "undo": lambda editor: editor.step(editor.workspace.undo, "undone"),
+    "redo": lambda editor: editor.step(editor.workspace.redo, "done again"),
+    "command": Editor.ask_line,
+    "save": Editor.ask_to_save,
+}
+"""What the keys of the editor's do, by the ids of their actions."""
 
 
 def made_by(edit: Edit, model: ModelSpec) -> str:

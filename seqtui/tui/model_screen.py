@@ -7,7 +7,7 @@ import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from textual import events, work
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -23,18 +23,17 @@ from seqtui.tui.actions import Action, Pane, bindings, method_name
 from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
-from seqtui.tui.search import Place, next_of
+from seqtui.tui.search import next_of
 from seqtui.workspace import View, Workspace
 
 if TYPE_CHECKING:
     from seqtui.tui.editor import Editor
+    from seqtui.tui.finder import Finder
     from seqtui.tui.prompts import SearchLine
     from seqtui.tui.tabs.problems import ProblemsTab
 
 WIDE = 100
 """Columns from which the detail stands beside the table."""
-AT_ONCE = 0.01
-"""Seconds that the event loop may be kept."""
 
 
 def _collect_garbage_again() -> None:
@@ -59,8 +58,8 @@ class ModelScreen(Screen[None]):
         super().__init__()
         self.workspace = workspace
         self.select = select
-        self._search_from = Place("", is_tensor=False)
         self._editor: Editor | None = None
+        self._finder: Finder | None = None
         self._is_shown = False
         self.set_reactive(ModelScreen.view, workspace.view)
 
@@ -108,6 +107,14 @@ class ModelScreen(Screen[None]):
     def warn(self, sentence: str) -> None:
         """A toast that something could not be done, and why."""
         self.tell(sentence, "warning")
+
+    @property
+    def finder(self) -> Finder:
+        if self._finder is None:
+            from seqtui.tui.finder import Finder
+
+            self._finder = Finder(self)
+        return self._finder
 
     # For the palette
 
@@ -206,65 +213,19 @@ class ModelScreen(Screen[None]):
     # Search, problems
 
     async def action_search(self) -> None:
-        from seqtui.tui.prompts import SearchLine
-
-        self._search_from = Place.of(self.table.row)
-        self.remove_class("-detail", "-zoom-detail")
-        self.add_class("-searching")
-        line = SearchLine()
-        await self.mount(line)
-        self.set_focus(line.query_one("Input"))  # at once: over a slow line the next letters are here already
-
-    def on_search_line_changed(self, message: SearchLine.Changed) -> None:
-        self.table.needle = message.text
-        self._find(message.text, self._search_from, 1)
-
-    async def on_search_line_ended(self, message: SearchLine.Ended) -> None:
-        self.remove_class("-searching")
-        await self.query("SearchLine").remove()
-        self.table.focus()
-        if message.is_kept and self.table.needle and not self.table.index.find(self.table.needle, self._search_from, 1):
-            self.warn(f"Nothing matches {self.table.needle}.")
-        if not message.is_kept:
-            self.workers.cancel_group(self, "search")
-            self.table.needle = ""
-            self.table.go_to(*self._search_from)
+        await self.finder.ask()
 
     def action_search_next(self) -> None:
-        self._to_match(1)
+        self.finder.to_match(1)
 
     def action_search_prev(self) -> None:
-        self._to_match(-1)
+        self.finder.to_match(-1)
 
-    def _to_match(self, step: int) -> None:
-        if self.table.needle:
-            self._find(self.table.needle, Place.of(self.table.row), step)
-        else:
-            self.warn("Search with / first.")
+    def on_search_line_changed(self, message: SearchLine.Changed) -> None:
+        self.finder.look_for(message.text)
 
-    def _find(self, needle: str, start: Place, step: int) -> None:
-        """Go to the next match now, or as soon as all names are known."""
-        self.workers.cancel_group(self, "search")
-        if self.table.index.go_on(AT_ONCE):
-            self._go_to_match(needle, start, step)
-        else:
-            self._find_later(needle, start, step)
-
-    @work(exclusive=True, group="search")
-    async def _find_later(self, needle: str, start: Place, step: int) -> None:
-        self.tell("Reading all names …")
-        while not self.table.index.go_on(AT_ONCE):
-            await asyncio.sleep(0)
-        self._go_to_match(needle, start, step)
-
-    def _go_to_match(self, needle: str, start: Place, step: int) -> None:
-        found = self.table.index.find(needle, start, step)
-        typing = self.query("SearchLine")
-        typing.set_class(bool(needle) and found is None, "-nothing")
-        if found is not None or typing:
-            self.table.go_to(*(found or start))
-        else:
-            self.warn(f"Nothing matches {needle}.")
+    async def on_search_line_ended(self, message: SearchLine.Ended) -> None:
+        await self.finder.end(message.is_kept)
 
     def action_problem_next(self) -> None:
         self._to_problem(1)
@@ -312,48 +273,13 @@ class ModelScreen(Screen[None]):
         if path:
             self.table.go_to(path)
 
-    def action_change(self, name: str) -> None:
+    def action_command_deed(self, name: str) -> None:
         """What a key of the table of commands does."""
         self.editor.command(name)
 
-    def action_repeat(self) -> None:
-        self.editor.repeat()
-
-    def action_yank(self) -> None:
-        self.editor.yank(is_cut=False)
-
-    def action_cut(self) -> None:
-        self.editor.yank(is_cut=True)
-
-    def action_undo(self) -> None:
-        self.editor.step(self.workspace.undo, "undone")
-
-    def action_redo(self) -> None:
-        self.editor.step(self.workspace.redo, "done again")
-
-    async def action_add(self) -> None:
-        await self.editor.ask_kind("after")
-
-    async def action_insert(self) -> None:
-        await self.editor.ask_kind("before")
-
-    async def action_replace(self) -> None:
-        await self.editor.ask_other_kind()
-
-    async def action_edit(self) -> None:
-        await self.editor.ask_arguments()
-
-    async def action_edit_source(self) -> None:
-        await self.editor.edit_source()
-
-    async def action_rename(self) -> None:
-        await self.editor.ask_name()
-
-    async def action_command(self) -> None:
-        await self.editor.ask_line()
-
-    async def action_save(self) -> None:
-        await self.editor.ask_to_save()
+    async def action_editor_deed(self, name: str) -> None:
+        """What a key of the editor's does."""
+        await self.editor.deed(name)
 
     # What is looked at
 

@@ -1,0 +1,276 @@
+"""What may be asked of torch, and what it answers: values that cross a pipe. Nothing here imports torch.
+
+Weights stay in files, and activations come back reduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, TypeAlias
+
+from seqtui.formats.byte_source import Stamp
+from seqtui.model.spec import ModelSpec, Value
+from seqtui.model.tensors import Shape
+
+# New weights
+
+
+class Making(NamedTuple):
+    """One tensor to be made."""
+
+    name: str
+    """Its full name, also in the file of what is kept."""
+    kind: str
+    args: Mapping[str, Value]
+    """Of the layer that it belongs to."""
+    own_name: str
+    """In that layer: `weight`."""
+    dtype: str
+    """torch's word."""
+    shape: Shape
+    seed: int
+    init: str | None
+    """As in NewTensor."""
+    kept: Shape | None
+    """The leading block that is taken from the file of what is kept; None for nothing."""
+
+
+class Initialise(NamedTuple):
+    """Tensors made as torch makes them, into a safetensors file. The answer is None."""
+
+    tensors: tuple[Making, ...]
+    kept_path: str
+    """A safetensors file with the tensors of which something is kept, each under its new full name."""
+    path: str
+    """The file to write."""
+
+
+# What a model is and how it is run
+
+
+class SourceFile(NamedTuple):
+    """An open file of tensors, as another process can open it too."""
+
+    source_id: str
+    path: str
+    stamp: Stamp | None
+    """The file as it was opened: the one that stands there now may be another."""
+    open_path: str
+    """Where a file that was replaced or removed can still be reached (`/proc/PID/fd/N`); empty where it cannot."""
+
+
+class Subject(NamedTuple):
+    """A model with all its edits, and where its numbers lie. New tensors are made as a save would make them."""
+
+    model: ModelSpec
+    """Its one input is the shape that is fed."""
+    files: tuple[SourceFile, ...]
+
+
+class Feed(NamedTuple):
+    """What a model is fed, in the shape and type of its input."""
+
+    form: Literal["normal", "zeros", "ones", "file"] = "normal"
+    """An integer input takes `normal` as integers drawn below the num_embeddings of the Embedding that leads."""
+    path: str = ""
+    """For `file`: a .npy batch, whose own shape holds, or an image, brought to the shape of the input."""
+    seed: int = 0
+    """Of what is drawn: the same seed is the same input."""
+
+
+class RunSettings(NamedTuple):
+    """How to run: not saved, not undone."""
+
+    device: str = "cpu"
+    dtype: str = ""
+    """torch's word for the floating tensors and the input (`bfloat16`); empty for those of the file."""
+    is_training: bool = False
+    feed: Feed = Feed()
+    passes: int = 1
+    with_backward: bool = False
+    seed: int | None = None
+    """Of what is random in the model itself; None for another one at each run."""
+
+
+class Forward(NamedTuple):
+    """Run a model. The answer is a `RunResult`."""
+
+    subject: Subject
+    settings: RunSettings
+
+
+class LayerRun(NamedTuple):
+    """What came out of one layer, over the whole batch. Numbers are over the finite values; None where there are none.
+
+    Where a layer gives out several tensors the first is meant.
+    """
+
+    path: str
+    output: Shape
+    dtype: str
+    seconds: float | None
+    """Of its forward alone: the median of several, after one that warms up. None inside a layer that was not timed."""
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    zeros: int
+    nan: int
+    inf: int
+    is_nan_born: bool
+    """NaN or Inf came out and none went in."""
+    dead: int | None
+    """Units (channels, or features) that gave zero for every sample; None where that is no question."""
+    units: int | None
+    spread: float | None
+    """The largest standard deviation of any element over the passes; None for one pass."""
+    has_maps: bool
+    """Whether `Maps` can be asked of it."""
+    gradients: Mapping[str, Gradient]
+    """By the parameter's own name, `weight`; empty without a backward pass."""
+
+
+class Gradient(NamedTuple):
+    """The gradient of a parameter."""
+
+    norm: float
+    verdict: Literal["", "vanishing", "exploding", "none"]
+    """`none`: no gradient reaches it."""
+
+
+class RunResult(NamedTuple):
+    """What a run gave."""
+
+    device: str
+    dtype: str
+    is_training: bool
+    passes: int
+    fed: str
+    """What went in, in words: `normal 1×1×28×28, seed 0`."""
+    seconds: float
+    """Of one forward pass, median."""
+    output: Shape
+    output_dtype: str
+    values: tuple[float, ...]
+    """At most MOST_VALUES of the output of the last pass, row by row."""
+    argmax: tuple[int, ...] | None
+    """Of each sample, for an output of two dimensions; None for others."""
+    argmax_changed: float | None
+    """Share of the passes' samples whose argmax is not the most frequent one; None for one pass or without argmax."""
+    layers: tuple[LayerRun, ...]
+    """Depth first, in order of execution; layers that are off too."""
+    peak_bytes: int | None
+    """The most memory that was taken on the device; None where the device does not tell."""
+
+
+MOST_VALUES = 1000
+
+
+class Maps(NamedTuple):
+    """The feature maps of a layer in the last run, first sample. The answer is an `Images`."""
+
+    path: str
+    height: int
+    width: int
+    """The most pixels that one map is to have; a larger one is averaged down."""
+    first: int = 0
+    count: int = 64
+    """Channels."""
+
+
+class Images(NamedTuple):
+    """Some channels as grey pixels, all on one scale."""
+
+    path: str
+    num_channels: int
+    """Of the layer."""
+    first: int
+    shape: tuple[int, int]
+    """Of a map as it came out of the layer."""
+    height: int
+    width: int
+    low: float
+    high: float
+    """The values that 0 and 255 stand for."""
+    pixels: tuple[bytes, ...]
+    """A map's rows one after another, one byte a pixel."""
+
+
+# What there is, and what torch knows
+
+
+class Devices(NamedTuple):
+    """Every device that torch could have. The answer is a tuple of `Device`."""
+
+
+class Device(NamedTuple):
+    """Where a model can run."""
+
+    name: str
+    """`cuda:0`, `cpu`, `meta`."""
+    label: str
+    """The hardware's own name, or what it is."""
+    free: int | None
+    total: int | None
+    """Bytes; None where the device does not tell."""
+    absent: str
+    """Why it cannot be chosen, in a clause; empty where it can."""
+
+
+class Trace(NamedTuple):
+    """Follow a model's shapes through torch, on the meta device. The answer is a tuple of `Traced`."""
+
+    model: ModelSpec
+
+
+class Traced(NamedTuple):
+    """What torch says of one layer that its forward reached."""
+
+    path: str
+    output: Shape | tuple[Shape, ...] | None
+    """None where it raised."""
+    dtype: str
+    message: str
+    """What torch raised, one line; empty where it did not."""
+
+
+class TorchinfoTable(NamedTuple):
+    """torchinfo's own table of a model, from a meta twin. The answer is its text."""
+
+    model: ModelSpec
+    depth: int | None
+
+
+class Export(NamedTuple):
+    """Write a model as .pt, .onnx or .pt2, by its suffix, run both, and compare. The answer is an `Exported`."""
+
+    subject: Subject
+    path: str
+    """A file that does not exist; the door's caller puts it in its place."""
+
+
+class Exported(NamedTuple):
+    """An export that was read back and run."""
+
+    difference: float | None
+    """The largest difference of any output element; None where there is no input to run it with."""
+    note: str = ""
+
+
+Request: TypeAlias = Initialise | Forward | Maps | Devices | Trace | TorchinfoTable | Export
+
+
+class Progress(NamedTuple):
+    """How far a request is; comes any number of times before its answer."""
+
+    done: int
+    total: int
+    words: str
+
+
+class Failure(NamedTuple):
+    """The answer to what torch refused."""
+
+    message: str
+    hint: str = ""
+    is_out_of_memory: bool = False
