@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +19,7 @@ from seqtui.rows import file_title
 
 if TYPE_CHECKING:  # edits, and what saves them, are imported with the first of them
     from seqtui.engine.door import Engine
+    from seqtui.engine.requests import Subject, Traced
     from seqtui.formats.atomic import Expected
     from seqtui.formats.byte_source import Stamp
     from seqtui.journal import Journal
@@ -28,6 +29,19 @@ if TYPE_CHECKING:  # edits, and what saves them, are imported with the first of 
     from seqtui.records import Record
 
 NO_ORDER = "an input shape says nothing here: the file holds tensors, not layers in order"
+
+
+class Mode(NamedTuple):
+    """How a model is run: no edit, not saved."""
+
+    device: str = "cpu"
+    dtype: str = ""
+    """torch's word for the floating tensors; empty for those of the file."""
+    is_training: bool = False
+
+    @property
+    def words(self) -> str:
+        return " · ".join(filter(None, ("train" if self.is_training else "eval", self.device, self.dtype)))
 
 
 class View(NamedTuple):
@@ -41,6 +55,7 @@ class View(NamedTuple):
     """All open files, those of earlier saves too, by source id."""
     is_changed: bool = False
     """Whether there are edits that are not saved."""
+    mode: Mode = Mode()
 
     @property
     def title(self) -> str:
@@ -117,7 +132,43 @@ class Workspace:
         """Infer what follows, from the change on."""
         model = self.model if self._given is None else replace(self.model, inputs=(self._given,))
         inference = infer_shapes(model, None if is_fresh else self.view.inference)
-        self.view = View(self.opened, model, inference, self._sources, self.is_changed)
+        self.view = View(self.opened, model, inference, self._sources, self.is_changed, self.view.mode)
+
+    # Runs
+
+    def set_mode(self, mode: Mode) -> None:
+        """How the model is run from here on."""
+        self.view = self.view._replace(mode=mode)
+
+    @property
+    def subject(self) -> Subject:
+        """The model as it is looked at, with the files that its numbers lie in: what torch is asked about."""
+        from seqtui.engine.requests import SourceFile, Subject
+        from seqtui.formats.safetensors import SafetensorsFile
+
+        files = [
+            SourceFile(source_id, source.file.name, source.file.stamp, source.file.open_path)
+            for source_id, source in self._sources.items()
+            if isinstance(source, SafetensorsFile) and source.file
+        ]
+        return Subject(self.view.model, tuple(files))
+
+    def hear(self, model: ModelSpec, traced: Iterable[Traced]) -> None:
+        """Take what torch said of the shapes of a model, unless another is looked at by now."""
+        from seqtui.model.traced import with_trace
+
+        if model is self.view.model:
+            trace = {step.path: step.leaving for step in traced}
+            self.view = self.view._replace(inference=with_trace(self.view.inference, trace))
+
+    @property
+    def engine(self) -> Engine:
+        """torch, in a process of its own that starts with the first question."""
+        from seqtui.engine.door import Engine
+
+        if self._engine is None:
+            self._engine = Engine()
+        return self._engine
 
     # Edits
 
@@ -305,7 +356,7 @@ class Workspace:
             raise UsageError("the model is being saved already")
         self._is_saving = True
         try:
-            stamp = save_model(self.model, self._sources, path, self._torch(), expected, self.opened.prefix)
+            stamp = save_model(self.model, self._sources, path, self.engine, expected, self.opened.prefix)
             self._saved_as(path, is_own, stamp)
         finally:
             self._is_saving = False
@@ -332,13 +383,6 @@ class Workspace:
         if self._history is not None:
             self._history = replace(self._history, model=opened.model)
         self._show(is_fresh=True)
-
-    def _torch(self) -> Engine:
-        from seqtui.engine.door import Engine
-
-        if self._engine is None:
-            self._engine = Engine()
-        return self._engine
 
     def close(self) -> None:
         """Let go of all files, of the journal and of torch."""

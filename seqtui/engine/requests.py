@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from seqtui.formats.byte_source import Stamp
+from seqtui.model.kinds.kind import Signal
 from seqtui.model.spec import ModelSpec, Value
 from seqtui.model.tensors import Shape
 
@@ -174,7 +175,7 @@ class Maps(NamedTuple):
     width: int
     """The most pixels that one map is to have; a larger one is averaged down."""
     first: int = 0
-    count: int = 64
+    limit: int = 64
     """Channels."""
 
 
@@ -227,10 +228,9 @@ class Traced(NamedTuple):
     """What torch says of one layer that its forward reached."""
 
     path: str
-    output: Shape | tuple[Shape, ...] | None
-    """None where it raised."""
-    dtype: str
-    message: str
+    leaving: tuple[Signal, ...]
+    """What came out, several where it is a tuple; empty where it raised."""
+    message: str = ""
     """What torch raised, one line; empty where it did not."""
 
 

@@ -121,6 +121,13 @@ class FileSource:
                 )
             filled += count
 
+    @property
+    def open_path(self) -> str:
+        """Where another process reaches this very file, also when its name is another's by now; empty where it cannot."""
+        number = self._descriptor.number if self._descriptor else -1
+        path = f"/proc/{os.getpid()}/fd/{number}"
+        return path if os.path.exists(path) else ""
+
     def require_unchanged(self) -> None:
         """Raises FormatError where somebody wrote into the file itself; one that was replaced is still as it was."""
         if self._descriptor is not None and stamp_from(os.fstat(self._descriptor.number)) != self.stamp:

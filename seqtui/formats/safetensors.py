@@ -63,6 +63,11 @@ class SafetensorsFile:
         """The file as it was when it was opened, to refuse to overwrite what somebody changed since."""
         return self._source.stamp
 
+    @property
+    def file(self) -> FileSource | None:
+        """The file on a disk that it is, where it is one."""
+        return self._source if isinstance(self._source, FileSource) else None
+
     def read_into(self, name: str, start: int, buffer: memoryview) -> None:
         nbytes = self.tensors[name].nbytes
         if not 0 <= start <= nbytes - buffer.nbytes:
@@ -71,10 +76,10 @@ class SafetensorsFile:
 
     def part(self, name: str) -> FileRange | None:
         """Where a tensor lies in the file; None where that is none on a disk. Raises FormatError where it changed."""
-        if not isinstance(self._source, FileSource):
+        if self.file is None:
             return None
-        self._source.require_unchanged()
-        return FileRange(self._source, self._begins[name], self.tensors[name].nbytes)
+        self.file.require_unchanged()
+        return FileRange(self.file, self._begins[name], self.tensors[name].nbytes)
 
     def close(self) -> None:
         self._source.close()

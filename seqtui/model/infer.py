@@ -58,6 +58,8 @@ class LayerInfo(NamedTuple):
     problem: Problem | None = None
     unknown: str = ""
     """Why the output is not known although nothing is wrong: "weights of float16 and float32"."""
+    is_torchs: bool = False
+    """Whether torch was asked what comes out, and the rules have another answer or none."""
 
     @property
     def input_shape(self) -> Shape | None:
