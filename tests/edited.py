@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -16,7 +15,7 @@ from seqtui.model.guess import guess_model
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.tensors import DTYPES, Shape, TensorInfo, TensorRef, TensorTable
 from seqtui.model.ties import tie_groups
-from seqtui.model.tree import joined
+from seqtui.model.tree import joined, walk_layer
 
 
 def model_of(net: nn.Sequential) -> ModelSpec:
@@ -73,7 +72,7 @@ def kinds(model: ModelSpec) -> dict[str, str | None]:
 
 def tensors(model: ModelSpec) -> dict[str, TensorInfo]:
     """Every tensor by its full name."""
-    walk: Iterable[tuple[str, LayerSpec]] = (("", model.root), *model.walk())
+    walk = walk_layer("", model.root)
     return {joined(path, tensor.name): tensor for path, layer in walk for tensor in layer.tensors}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual import events
 from torch import nn
-from user import DATA, SAMPLES, User, user_of
+from user import DATA, SAMPLES, User, saved, user_of
 
 import seqtui
 from seqtui.formats import open_model
@@ -28,17 +28,6 @@ def names(user: User, path: str = "") -> list[str]:
     return [layer.name for layer in layer_at(user.app.workspace.model, path).layers]
 
 
-def done(user: User) -> list[str]:
-    """The edits done, each in its text form."""
-    return [str(step.edit) for step in user.app.workspace.history.done]
-
-
-def saved(net: nn.Sequential, folder: Path, *shape: int) -> Path:
-    path = folder / "net.safetensors"
-    seqtui.save(net, str(path), input_shape=shape)
-    return path
-
-
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 async def test_a_batch_norm_after_the_first_convolution(width: int, height: int) -> None:
     async with user_of("lenet5", width=width, height=height, select="conv1") as user:
@@ -53,7 +42,7 @@ async def test_a_batch_norm_after_the_first_convolution(width: int, height: int)
         assert user.at == "bn1"
         assert names(user)[:3] == ["conv1", "bn1", "tanh1"]
         assert kind_at(user, "bn1") == ("BatchNorm2d", {"num_features": 6})
-        assert done(user) == ["insert bn1 BatchNorm2d num_features=6 after conv1"]
+        assert user.done() == ["insert bn1 BatchNorm2d num_features=6 after conv1"]
         await user.press("u")
         assert names(user)[:2] == ["conv1", "tanh1"]
 
@@ -123,7 +112,7 @@ async def test_the_arguments_of_a_new_layer_and_its_name() -> None:
         await user.sees("fixed too: set conv2 in_channels=8")
         await user.press("enter")
         assert user.at == "wide"
-        assert len(done(user)) == 1
+        assert len(user.done()) == 1
         assert kind_at(user, "wide") == (
             "Conv2d",
             {"in_channels": 6, "out_channels": 8, "kernel_size": 3, "padding": 1},
@@ -184,7 +173,7 @@ async def test_another_kind_in_the_place_of_one() -> None:
         await user.type("gelu")
         await user.sees("tanh1  GELU()", "+0 parameters   nothing breaks below")
         await user.press("enter")
-        assert done(user) == ["replace tanh1 GELU"]
+        assert user.done() == ["replace tanh1 GELU"]
         assert user.at == "tanh1"
         await user.press("s")
         await user.type("dropout")

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from textual import events
 from torch import nn
-from user import DATA, User, user_of
+from user import DATA, saved, user_of
 
-import seqtui
 from seqtui.draft import stepped, text_of
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.language import read_value
@@ -20,17 +19,6 @@ from seqtui.model.spec import Value
 from seqtui.model.tensors import NewTensor
 from seqtui.model.tree import layer_at
 from seqtui.tui.form import NAME
-
-
-def done(user: User) -> list[str]:
-    """The edits done, each in its text form."""
-    return [str(step.edit) for step in user.app.workspace.history.done]
-
-
-def saved(net: nn.Sequential, folder: Path, *shape: int) -> Path:
-    path = folder / "net.safetensors"
-    seqtui.save(net, str(path), input_shape=shape)
-    return path
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
@@ -52,7 +40,7 @@ async def test_widening_a_convolution_and_fixing_what_follows(width: int, height
             "fixed too: set fc1 in_features=600",
         )
         await user.press("enter")
-        assert done(user) == ["set conv2 out_channels=24\nset fc1 in_features=600"]
+        assert user.done() == ["set conv2 out_channels=24\nset fc1 in_features=600"]
         assert user.at == "conv2"
         assert "no problems" in user.screen()[-2]
         await user.press("u")
@@ -62,7 +50,7 @@ async def test_widening_a_convolution_and_fixing_what_follows(width: int, height
 async def test_without_the_fix_the_problem_is_shown_in_the_table() -> None:
     async with user_of("lenet5", select="conv2") as user:
         await user.press("e", "2", "4", "ctrl+f", "ctrl+f", "enter")
-        assert done(user) == ["set conv2 out_channels=24"]
+        assert user.done() == ["set conv2 out_channels=24"]
         await user.sees("fc1 takes 400 features, 600 arrive")
 
 
@@ -73,7 +61,7 @@ async def test_the_head_for_five_classes_made_anew() -> None:
         await user.press("ctrl+k")
         await user.sees("weight 10×84 → 5×84   420 new", "ctrl+k keep")
         await user.press("enter")
-        assert done(user) == ["set fc3 out_features=5 fresh"]
+        assert user.done() == ["set fc3 out_features=5 fresh"]
         weight = layer_at(user.app.workspace.model, "fc3").tensors[0]
         assert weight.shape == (5, 84)
         assert isinstance(weight.ref, NewTensor)
@@ -86,7 +74,7 @@ async def test_keys_typed_ahead_fill_the_form() -> None:
         for key in ("e", "1", "2", "ctrl+k", "enter"):
             user.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await user.until(lambda: bool(user.app.workspace.is_changed))
-        assert done(user) == ["set fc3 out_features=12 fresh"]
+        assert user.done() == ["set fc3 out_features=12 fresh"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +104,7 @@ async def test_an_empty_field_is_its_default_and_a_required_one_is_asked_for() -
         await user.press("6", "tab", "tab", "tab", "backspace")
         assert "was 2" in user.line("padding  ")
         await user.press("enter")
-        assert done(user) == ["set conv1 padding=0"]
+        assert user.done() == ["set conv1 padding=0"]
 
 
 async def test_escape_and_no_change_do_nothing() -> None:
@@ -137,7 +125,7 @@ async def test_flags_and_words_are_chosen() -> None:
         assert "False" in user.line("bias")
         await user.sees("bias 16   dropped")
         await user.press("up", "up", "enter")
-        assert done(user) == ['set conv2 bias=False padding_mode="replicate"']
+        assert user.done() == ['set conv2 bias=False padding_mode="replicate"']
 
 
 async def test_tuples_and_fractions_step(tmp_path: Path) -> None:
@@ -147,7 +135,7 @@ async def test_tuples_and_fractions_step(tmp_path: Path) -> None:
         assert "(4, 6)" in user.line("kernel_size")
         assert "was (3, 5)" in user.line("kernel_size")
         await user.press("escape", "j", "e", "down", "down", "enter")
-        assert done(user) == ["set 1 p=0.3"]
+        assert user.done() == ["set 1 p=0.3"]
 
 
 async def test_a_layer_without_arguments_and_what_is_no_layer() -> None:
@@ -167,7 +155,7 @@ async def test_a_guessed_layer_of_a_checkpoint(tmp_path: Path) -> None:
         await user.press("j", "e", "8")
         await user.sees("head  Linear", "weight 3×4 → 8×4   12 kept, 20 new", "parameters 15 → 40")
         await user.press("enter")
-        assert done(user) == ["set head out_features=8"]
+        assert user.done() == ["set head out_features=8"]
     async with user_of(DATA / "hf_llama_bnb4.safetensors", select="model.layers.0") as user:
         await user.press("e")
         assert "no arguments that could be changed" in user.toasts()[-1]

@@ -94,13 +94,18 @@ def test_a_thousand_steps_and_back(start: ModelSpec) -> None:
         ("layer{}", "insert x Linear in_features=2 out_features=2 before layer5000", 200_000),
         ("layer{}", "set layer5000 out_features=3", 200_000),
         ("layer{}", "remove layer0 layer9999", 200_000),
+        ("layer{}", "move layer9999 first", 200_000),
         ("{}", "insert _ ReLU first", 4_000_000),
     ],
 )
-def test_a_step_in_a_model_of_ten_thousand_layers_takes_little_memory(name: str, line: str, limit: int) -> None:
+@pytest.mark.parametrize("tied", [{}, {"weight": "layer0.weight"}], ids=["", "tied"])
+def test_a_step_in_a_model_of_ten_thousand_layers_takes_little_memory(
+    name: str, line: str, limit: int, tied: dict[str, str]
+) -> None:
     one = model_of(nn.Sequential(nn.Linear(2, 2))).layers[0]
-    layers = tuple(replace(one, name=name.format(number)) for number in range(10_000))
-    history = History(ModelSpec(LayerSpec("", "Sequential", layers=layers)))
+    layers = [replace(one, name=name.format(number)) for number in range(10_000)]
+    layers[-1] = replace(layers[-1], tied=tied)
+    history = History(ModelSpec(LayerSpec("", "Sequential", layers=tuple(layers))))
     step = edit(line)
     history.do(step)  # what is made once for all stays out of the measure
     tracemalloc.start()

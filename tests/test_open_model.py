@@ -21,6 +21,7 @@ from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import LayerSpec
 from seqtui.model.spec_json import SPEC_KEY
 from seqtui.model.tensors import Shape, TensorRef
+from seqtui.model.tree import walk_layer
 
 Layer = dict[str, Any]
 """A layer as the spec's JSON has it."""
@@ -287,7 +288,7 @@ def test_every_tensor_is_in_the_model_once_and_its_name_can_be_told_again(opened
     names = {".".join(draw.choices(["fc", "block", "a", "b", ""], k=draw.randint(1, 5))) for _ in range(300)}
     names |= {"a." * 70 + "w", "block." * 40 + "w"}
     model = opened({name: torch.zeros(1) for name in names}, [FC, layer("block", "Sequential", [FC])])
-    everywhere = [("", model.model.root), *model.model.walk()]
+    everywhere = list(walk_layer("", model.model.root))
     told = {
         info.stored.name: f"{path}.{info.name}" if path else info.name
         for path, found in everywhere

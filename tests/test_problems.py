@@ -17,7 +17,7 @@ from seqtui.errors import EditError
 from seqtui.model.edit import Batch
 from seqtui.model.edits import parse_edit
 from seqtui.model.infer import infer_shapes
-from seqtui.model.problems import Fix, concrete, fixes
+from seqtui.model.problems import Fix, NothingToFixError, concrete, fixes
 from seqtui.model.spec import InputSpec, ModelSpec
 from seqtui.model.tensors import Shape
 
@@ -99,11 +99,11 @@ OFFERED: dict[str, tuple[ModelSpec, list[str]]] = {
     ),
     "linear and any image": (
         chain(IMAGE, fc=nn.Linear(100, 4)),
-        ["insert flatten1 Flatten before fc; set fc in_features=192", "set fc in_features=8"],
+        ["set fc in_features=192; insert flatten1 Flatten before fc", "set fc in_features=8"],
     ),
     "linear and a sequence": (
         chain((2, 5, 16), fc=nn.Linear(32, 4)),
-        ["set fc in_features=16", "insert flatten1 Flatten before fc; set fc in_features=80"],
+        ["set fc in_features=16", "set fc in_features=80; insert flatten1 Flatten before fc"],
     ),
     "convolution": (
         chain(IMAGE, conv=nn.Conv2d(1, 6, 3)),
@@ -188,6 +188,9 @@ def test_where_layers_are_numbered_what_is_inserted_is_too() -> None:
     model = fed(model_of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(144, 5))), *IMAGE)
     assert offered(model)[0] == "insert _ Flatten before 1"
     assert kinds(Fix().apply(model)) == {"0": "Conv2d", "1": "Flatten", "2": "Linear"}
+    other = done(model, "set 1 in_features=99")
+    assert offered(other)[0] == "set 1 in_features=144; insert _ Flatten before 1"
+    assert Fix().apply(other).layer("2").args == model.layer("1").args
 
 
 def test_a_pool_comes_before_the_flatten_of_another_container() -> None:
@@ -234,9 +237,9 @@ def test_fix_at_a_path_mends_only_that() -> None:
     assert mended(model, "fix bn1") == ["set bn1 num_features=10"]
     assert list(infer_shapes(done(model, "fix bn1")).problems) == ["fc1"]
     assert mended(model) == ["set bn1 num_features=10", "set fc1 in_features=90"]
-    assert refused(model, "fix fc1") == "no problem at fc1 that is known how to fix"
+    assert refused(model, "fix fc1") == "there is nothing to fix at fc1"
     assert refused(model, "fix fc9") == "there is no layer fc9"
-    assert refused(fed(named(), 1, 3, 5, 5), "fix") == "no problem here that is known how to fix"
+    assert refused(fed(named(), 1, 3, 5, 5), "fix") == "there is nothing to fix"
 
 
 def test_fix_at_a_container_mends_all_inside() -> None:
@@ -247,15 +250,24 @@ def test_fix_at_a_container_mends_all_inside() -> None:
 def test_what_cannot_be_mended_stops_what_comes_after_and_nothing_before() -> None:
     model = chain((2, 3, 8, 8), conv=nn.Conv2d(1, 4, 3), pool=nn.MaxPool2d(9), flat=nn.Flatten(), fc=nn.Linear(7, 2))
     assert mended(model) == ["set conv in_channels=3"]
-    assert refused(done(model, "fix"), "fix") == "no problem here that is known how to fix"
+    problem = infer_shapes(done(model, "fix")).problems["pool"].message
+    assert refused(done(model, "fix"), "fix") == f"no fix is known: {problem}"
 
 
 def test_fixes_among_other_edits_are_recorded_one_by_one() -> None:
     batch = Batch((Fix("bn1"), Batch((Fix(),))))
     model = done(fed(named(), 1, 3, 5, 5), "set conv1 out_channels=10")
     assert str(concrete(batch, model)) == "set bn1 num_features=10\nset fc1 in_features=90"
-    with pytest.raises(EditError, match="no problem"):
-        concrete(Batch((Fix(), Fix())), model)
+
+
+def test_a_fix_that_finds_everything_mended_is_no_hindrance_among_other_edits() -> None:
+    model = done(fed(named(), 1, 3, 5, 5), "set conv1 out_channels=10")
+    once = concrete(Fix(), model)
+    assert str(concrete(Batch((Fix(), Fix(), Batch((Fix("fc1"),)))), model)) == str(once)
+    with pytest.raises(NothingToFixError, match="there is nothing to fix at fc1"):
+        concrete(Batch((Fix(), Fix("fc1"))), once.apply(model))
+    with pytest.raises(EditError, match="there is no layer fc9"):
+        concrete(Batch((Fix(), Fix("fc9"))), model)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -35,6 +35,16 @@ def kept(model: ModelSpec, name: str) -> tuple[str, tuple[int, ...]] | None:
     return (tensor.ref.keep.name, tensor.ref.kept) if tensor.ref.keep else None
 
 
+def from_file(source_id: str, model: ModelSpec) -> ModelSpec:
+    """The model as it lies in another file."""
+
+    def moved(layer: LayerSpec) -> LayerSpec:
+        kept = tuple(item._replace(ref=TensorRef(source_id, item.stored.name)) for item in layer.tensors if item.stored)
+        return replace(layer, tensors=kept, layers=tuple(map(moved, layer.layers)))
+
+    return replace(model, root=moved(model.root))
+
+
 # The plan
 
 
@@ -59,7 +69,8 @@ def test_widening_keeps_the_block_and_counts_the_rest() -> None:
 def test_narrowing_keeps_what_is_left_and_makes_nothing() -> None:
     rows = plan("set conv out_channels=2 in_channels=5 kernel_size=(3, 1)")
     assert rows["conv.weight"] == Planned("conv.weight", "resize", "conv.weight", (2, 5, 3, 1), 18, 12)
-    assert plan("set fc out_features=2")["fc.weight"] == Planned("fc.weight", "keep", "fc.weight", (2, 8), 16, 0)
+    assert plan("set fc out_features=2")["fc.weight"] == Planned("fc.weight", "resize", "fc.weight", (2, 8), 16, 0)
+    assert plan("set fc out_features=2", "cast fc f64")["fc.weight"].action == "resize"
 
 
 def test_fresh_keeps_nothing_of_what_changes_its_shape() -> None:
@@ -93,6 +104,13 @@ def test_the_original_removed_and_its_copy_kept_drops_nothing() -> None:
     rows = plan("copy fc fc2", "remove fc")
     assert rows["fc2.weight"].source == "fc.weight"
     assert "fc.weight" not in rows
+
+
+def test_what_an_undo_takes_out_of_an_earlier_file_is_kept_and_not_dropped_too() -> None:
+    saved = from_file("saved", done(net(), "remove norm"))
+    rows = weights_plan(saved, net())
+    assert {row.action for row in rows} == {"keep"}
+    assert len(rows) == len(tensors(net()))
 
 
 def test_a_new_layer_and_a_fill_are_fresh() -> None:

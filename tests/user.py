@@ -7,7 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from textual.pilot import Pilot
+from torch import nn
 
+import seqtui
+from seqtui.engine.door import Engine
 from seqtui.formats import open_model
 from seqtui.tui.app import SeqtuiApp
 from seqtui.tui.layer_table import LayerTable
@@ -15,8 +18,8 @@ from seqtui.workspace import Workspace
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 DATA = Path(__file__).parent / "data"
-PATIENCE = 200
-"""Turns of the event loop that something may take to appear."""
+PATIENCE = 250
+"""Turns of the event loop that something may take to appear: torch may have to be imported first."""
 
 
 class User:
@@ -86,16 +89,30 @@ class User:
         """The path under the cursor of the table."""
         return self.table.row.path
 
+    def done(self) -> list[str]:
+        """The edits done, each in its text form."""
+        return [str(step.edit) for step in self.app.workspace.history.done]
+
     def toasts(self) -> list[str]:
         """The sentences of all toasts so far."""
         return [str(notification.message) for notification in self.app._notifications]
 
 
+def saved(net: nn.Sequential, folder: Path, *shape: int) -> Path:
+    """A network in a file, with what it is fed."""
+    path = folder / "net.safetensors"
+    seqtui.save(net, str(path), input_shape=shape)
+    return path
+
+
 @asynccontextmanager
-async def user_of(path: Path | str, width: int = 80, height: int = 24, select: str = "") -> AsyncIterator[User]:
-    """Someone who has just opened a file; a bare name is a sample's."""
+async def user_of(
+    path: Path | str, width: int = 80, height: int = 24, select: str = "", engine: Engine | None = None
+) -> AsyncIterator[User]:
+    """Someone who has just opened a file; a bare name is a sample's. `engine` is one that is at hand already."""
     file = SAMPLES / f"{path}.safetensors" if isinstance(path, str) else path
     workspace = Workspace(open_model(str(file)))
+    workspace._engine = engine  # importing torch takes a second: tests share a process
     app = SeqtuiApp(workspace, select)
     async with app.run_test(size=(width, height)) as pilot:
         await pilot.pause()

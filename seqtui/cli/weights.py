@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from seqtui.cli.output import width, write_json, write_lines
+from seqtui.cli.output import say, width, write_json, write_lines
 from seqtui.documents import SCHEMA, Document
 from seqtui.errors import SeqtuiError, UsageError
 from seqtui.formats import open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.formats.tensor_source import TensorSource
-from seqtui.model.spec import LayerSpec
 from seqtui.model.tensors import Shape, TensorInfo
+from seqtui.model.tree import walk_layer
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import histogram_lines, moments_facts, spread_facts
 from seqtui.summary_text import Piece
@@ -86,6 +86,8 @@ def run(options: SimpleNamespace) -> int:
 def _print(opened: OpenedModel, options: SimpleNamespace) -> None:
     has_numbers = options.histogram or options.values
     wanted = list(_wanted(opened, options.names, has_numbers))
+    if not opened.sources:  # code or a spec, of which the reader says so
+        say(f"{opened.path}: {'; '.join(opened.notes)}")
     if options.json:
         shared = _shared_names(opened)
         tensors = [_document(item, shared.get(item.name, []), options.values) for item in wanted]
@@ -99,7 +101,7 @@ def _print(opened: OpenedModel, options: SimpleNamespace) -> None:
 
 def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterator[Wanted]:
     """What the names and globs mean, in order; without any, every tensor. Raises UsageError for a name of none."""
-    refs = [tensor.stored for layer in (opened.model.root, *_layers(opened)) for tensor in layer.tensors]
+    refs = [tensor.stored for _, layer in walk_layer("", opened.model.root) for tensor in layer.tensors]
     everywhere = {ref.name: opened.sources[ref.source_id] for ref in refs if ref}
     if not names:
         for name, source in everywhere.items():
@@ -110,16 +112,10 @@ def _wanted(opened: OpenedModel, names: list[str], has_numbers: bool) -> Iterato
             name = f"{opened.prefix}{name}"
         matches = [name] if name in everywhere else [each for each in everywhere if fnmatchcase(each, text)]
         if not matches:
-            raise UsageError(
-                f"no tensor is called {text}",
-                hint=f"seqtui weights {opened.path} lists all; a * stands for any letters.",
-            )
+            lists = f"seqtui weights {opened.path} lists all; a * stands for any letters."
+            raise UsageError(f"no tensor is called {text}", hint=lists if opened.sources else "; ".join(opened.notes))
         for match in matches:
             yield Wanted(everywhere[match], match, index if match == name else None, True)
-
-
-def _layers(opened: OpenedModel) -> Iterator[LayerSpec]:
-    return (layer for _, layer in opened.model.walk())
 
 
 def _shared_names(opened: OpenedModel) -> Mapping[str, list[str]]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -42,17 +44,34 @@ def write_atomically(path: str, chunks: Iterable[Chunk], size: int, expected: Ex
             if old is not None:
                 _keep_attributes(descriptor, target, old)
             os.fsync(descriptor)
+            stamp = stamp_from(os.fstat(descriptor))
             _check_expected(path, target, expected)
             os.replace(temporary, target)
-            stamp = stamp_from(os.fstat(descriptor))
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
         finally:
-            os.close(descriptor)
-        _sync_folder(folder)
+            with contextlib.suppress(OSError):  # its bytes are on the disk, or not wanted
+                os.close(descriptor)
+    _sync_folder(folder)
     return stamp
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str) -> Iterator[str]:
+    """A hidden folder beside the file that is to be written, where there must be room anyway, while the context lasts.
+
+    Raises FileError. That it cannot be removed again spoils nothing.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    with _as_file_errors(path, 0, folder):
+        made = tempfile.mkdtemp(prefix=".seqtui-", dir=folder)
+    try:
+        yield made
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(made)
 
 
 @contextlib.contextmanager
@@ -163,10 +182,10 @@ def _keep_attributes(descriptor: int, target: str, old: os.stat_result) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Force the rename to the disk. Some network disks refuse to sync a folder; the file itself is safe by then."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
+    """Force the rename to the disk. It is made by now: that a folder may not be read, or synced, is no failure."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

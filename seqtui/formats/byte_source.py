@@ -79,7 +79,8 @@ class _Descriptor:
         self.number = number
 
     def __del__(self) -> None:
-        os.close(self.number)
+        with contextlib.suppress(OSError):  # nothing was written that could be lost
+            os.close(self.number)
 
 
 class FileSource:
@@ -90,12 +91,12 @@ class FileSource:
         self.name = path
         try:
             descriptor = _Descriptor(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
+            status = os.fstat(descriptor.number)
         except OSError as error:
             message, hint = _NOT_OPENED.get(error.errno or 0, (f"it cannot be opened: {error.strerror}", ""))
             raise FileError(message, hint, path) from None
         except ValueError:  # a NUL, or half a character
             raise FileError("there is no such file: no file can have this name", file=path) from None
-        status = os.fstat(descriptor.number)
         if not stat.S_ISREG(status.st_mode):
             what = next((what for is_it, what in _NOT_REGULAR if is_it(status.st_mode)), "something else")
             raise FileError(f"it is {what}, not a file", "Name a file of tensors.", path)
@@ -123,7 +124,7 @@ class FileSource:
 
     @property
     def open_path(self) -> str:
-        """Where another process reaches this very file, also when its name is another's by now; empty where it cannot."""
+        """Where another process reaches this very file, even once another has its name; empty where it cannot."""
         number = self._descriptor.number if self._descriptor else -1
         path = f"/proc/{os.getpid()}/fd/{number}"
         return path if os.path.exists(path) else ""

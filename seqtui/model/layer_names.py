@@ -46,12 +46,30 @@ def free_names(layers: Iterable[LayerSpec], kinds: Iterable[str]) -> dict[str, s
     there = tuple(layers)
     if there and is_numbered(there):
         return dict.fromkeys(kinds, ANY_NAME)
-    highest: dict[str, int] = {}
-    for layer in there:
-        if match := _NUMBERED.fullmatch(layer.name):
-            highest[match[1]] = max(highest.get(match[1], 0), int(match[2]))
+    highest = _highest(layer.name for layer in there)
     stems = {kind: _stem(kind) for kind in kinds}
     return {kind: f"{stem}{highest.get(stem, 0) + 1}" for kind, stem in stems.items()}
+
+
+def free_copy_name(layers: Iterable[LayerSpec], wanted: str, taken: Iterable[str] = ()) -> str:
+    """The wanted name, or with its next number where a layer has it or it is taken; `_` where layers are numbered."""
+    there = tuple(layers)
+    if there and is_numbered(there):
+        return ANY_NAME
+    names = {*taken, *(layer.name for layer in there)}
+    if wanted not in names:
+        return wanted
+    stem = wanted.rstrip("0123456789") or f"{wanted}_"
+    return f"{stem}{_highest(names).get(stem, 1) + 1}"
+
+
+def _highest(names: Iterable[str]) -> dict[str, int]:
+    """The highest number that stands behind each beginning of a name."""
+    highest: dict[str, int] = {}
+    for name in names:
+        if match := _NUMBERED.fullmatch(name):
+            highest[match[1]] = max(highest.get(match[1], 0), int(match[2]))
+    return highest
 
 
 def _stem(kind: str) -> str:

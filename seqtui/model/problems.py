@@ -81,7 +81,8 @@ def _near(model: ModelSpec, path: str, layer: LayerSpec, x: Signal) -> Iterator[
         yield Chain(flatten, (_layer(flatten), layer), x)
     flattened = _setting(path, layer, flat[0]) if flat and layer.kind == "Linear" and len(x.shape) > 2 else None
     if flattened:
-        flattened = Chain(Batch((flatten, flattened.edit)), (_layer(flatten), *flattened.layers), x)
+        edits = (flattened.edit, flatten)  # in this order: where layers are numbered, an insert moves this one on
+        flattened = Chain(Batch(edits), (_layer(flatten), *flattened.layers), x)
     changed = _setting(path, layer, x)
     chains = (flattened, changed) if len(x.shape) >= IMAGE else (changed, flattened)
     yield from filter(None, chains)
@@ -183,6 +184,10 @@ def _side(features: int, channels: int, dims: int) -> int:
     return next(sides, 0)
 
 
+class NothingToFixError(EditError):
+    """A fix where everything fits: alone it is refused, among other edits it is done by doing nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fix(Line):
     """What does not fit is mended, from the first layer on; at a path only there, and inside."""
@@ -196,10 +201,16 @@ class Fix(Line):
         return Batch(self.concrete(model)).apply(model)
 
     def concrete(self, model: ModelSpec) -> tuple[Edit, ...]:
-        """The edits that do it, in order, none of them a Fix or a Batch. Raises EditError where there is none."""
+        """The edits that do it, in order, none of them a Fix or a Batch.
+
+        Raises NothingToFixError where everything fits, EditError where no fix is known for what does not.
+        """
         layer_at(model, self.path)
         edits: list[Edit] = []
         inference = infer_shapes(model)
+        first = next(self._meant(inference), None)
+        if first is None:
+            raise NothingToFixError(f"there is nothing to fix{f' at {self.path}' if self.path else ''}")
         for _ in range(len(inference.infos)):
             edit = next(self._offered(model, inference), None)
             if edit is None:
@@ -208,27 +219,38 @@ class Fix(Line):
             model = edit.apply(model)
             inference = infer_shapes(model, inference)
         if not edits:
-            raise EditError(f"no problem {f'at {self.path}' if self.path else 'here'} that is known how to fix")
+            raise EditError(f"no fix is known: {inference.problems[first].message}")
         return tuple(edits)
+
+    def _meant(self, inference: Inference) -> Iterator[str]:
+        """The paths of the layers that do not fit and are meant."""
+        return (path for path in inference.problems if not self.path or f"{path}.".startswith(f"{self.path}."))
 
     def _offered(self, model: ModelSpec, inference: Inference) -> Iterator[Edit]:
         """The first fix of each problem that is meant."""
-        for path in inference.problems:
-            if not self.path or path == self.path or path.startswith(f"{self.path}."):
-                yield from fixes(model, inference, path)[:1]
+        for path in self._meant(inference):
+            yield from fixes(model, inference, path)[:1]
 
 
 def concrete(edit: Edit, model: ModelSpec) -> Edit:
     """The edit as it is recorded: the same change without what a Fix would have to find out again.
 
-    Raises EditError where it cannot apply.
+    Raises EditError where it cannot apply, NothingToFixError where nothing is left of it.
     """
     if isinstance(edit, Fix):
         return Batch(edit.concrete(model))
     if not isinstance(edit, Batch):
         return edit
     edits: list[Edit] = []
+    idle: NothingToFixError | None = None
     for step in edit.edits:
-        edits.append(concrete(step, model))
-        model = applied(edits[-1], model)
+        try:
+            known = concrete(step, model)
+        except NothingToFixError as error:
+            idle = error
+            continue
+        model = applied(known, model)
+        edits.append(known)
+    if idle and not edits:
+        raise idle
     return Batch(tuple(edits))

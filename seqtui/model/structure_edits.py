@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar
 
 from seqtui.errors import EditError
@@ -14,6 +15,7 @@ from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.ties import keeping_ties, untied
 from seqtui.model.tree import (
     ANY_NAME,
+    Change,
     Splice,
     Spot,
     check_names,
@@ -30,6 +32,7 @@ from seqtui.model.tree import (
     spot_of,
     spots_of,
     with_changes,
+    with_inside,
 )
 from seqtui.model.weights_kept import (
     as_tensors_tell,
@@ -43,9 +46,18 @@ from seqtui.model.weights_kept import (
 LAST = Place("last")
 
 
-def _restructured(model: ModelSpec, splices: Callable[[ModelSpec], Iterable[Splice]]) -> ModelSpec:
+def _restructured(model: ModelSpec, splices: Callable[[ModelSpec], Sequence[Splice]]) -> ModelSpec:
     """The model with splices made, which take what they put elsewhere from the model they are given."""
-    return keeping_ties(model, lambda marked: spliced(marked, splices(marked)))
+    moving = (path for splice in splices(model) for path in _moving(splice, layer_at(model, splice.parent).layers))
+    return keeping_ties(model, moving, lambda marked: spliced(marked, splices(marked)))
+
+
+def _moving(splice: Splice, layers: Sequence[LayerSpec]) -> Iterator[str]:
+    """The paths of what a splice moves in a container: the container's own where all in it get other numbers."""
+    parent, start, stop, _ = splice
+    if is_numbered(layers):
+        yield parent
+    yield from (joined(parent, layer.name) for layer in layers[start:stop])
 
 
 def spot_at(model: ModelSpec, place: Place) -> Spot:
@@ -138,7 +150,7 @@ class Move(Line):
             raise EditError(f"{self.path} cannot be moved into itself")
 
         def splices(marked: ModelSpec) -> list[Splice]:
-            layer = layer_at(marked, self.path)
+            layer = layer_at(marked, spot.parent).layers[spot.place]
             return [
                 Splice(spot.parent, spot.place, spot.place + 1),
                 Splice(target.parent, target.place, target.place, (layer,)),
@@ -167,25 +179,27 @@ class Rename(Line):
     def apply(self, model: ModelSpec) -> ModelSpec:
         parent, _, name = self.path.rpartition(".")
         try:
-            is_layer = any(layer.name == name for layer in model.layer(parent).layers)
+            there = enumerate(model.layer(parent).layers)
+            place = next((place for place, layer in there if layer.name == name), None)
         except KeyError:
-            is_layer = False
-        if is_layer:
-            return self._applied(model, parent, lambda above: self._with_layer(parent, name, above))
+            place = None
+        if place is not None:
+            return self._applied(model, self.path, parent, partial(self._with_layer, parent, place))
         tensor = find_tensor(model, self.path)
         if tensor is None:
             raise EditError(f"there is no layer {self.path}, nor a tensor")
         path, own = tensor
-        return self._applied(model, path, lambda layer: self._with_tensor(path, own, layer))
+        return self._applied(model, path, path, partial(self._with_tensor, path, own))
 
-    def _applied(self, model: ModelSpec, path: str, change: Callable[[LayerSpec], LayerSpec]) -> ModelSpec:
-        return keeping_ties(model, lambda marked: with_changes(marked, {path: change}))
+    def _applied(self, model: ModelSpec, moving: str, path: str, change: Change) -> ModelSpec:
+        return keeping_ties(model, [moving], lambda marked: with_changes(marked, {path: change}))
 
-    def _with_layer(self, parent: str, name: str, above: LayerSpec) -> LayerSpec:
-        layers = tuple([renamed(layer, self.name) if layer.name == name else layer for layer in above.layers])
-        if name != self.name:
-            check_names(parent, layers, [LayerSpec(self.name)])
-        return replace(above, layers=layers)
+    def _with_layer(self, parent: str, place: int, above: LayerSpec) -> LayerSpec:
+        layer = renamed(above.layers[place], self.name)
+        changed = with_inside(above, {place: layer})
+        if changed is not above:
+            check_names(parent, changed.layers, [layer])
+        return changed
 
     def _with_tensor(self, path: str, name: str, layer: LayerSpec) -> LayerSpec:
         if layer.origin == "declared" and name in own_shapes(layer):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
-from seqtui.model.tree import Change, TensorPlace, find_tensor, joined, with_changes
+from seqtui.model.tree import Change, TensorPlace, find_tensor, joined, ways_to, with_changes, with_inside
 
 
 def tie_groups(model: ModelSpec) -> dict[str, list[TensorPlace]]:
@@ -31,31 +31,35 @@ def _tied_layers(path: str, layer: LayerSpec) -> Iterator[tuple[str, LayerSpec]]
         yield from _tied_layers(joined(path, child.name), child)
 
 
-def keeping_ties(model: ModelSpec, change: Callable[[ModelSpec], ModelSpec]) -> ModelSpec:
+def keeping_ties(model: ModelSpec, moving: Iterable[str], change: Callable[[ModelSpec], ModelSpec]) -> ModelSpec:
     """What a change of places gives, with every tied tensor tied still.
 
-    While layers move, all tensors that are one carry the same mark in `tied`; then the first of them owns the numbers.
+    `moving` are the paths of the layers that get another place or name, or leave, with all inside; where none of them
+    is tied to anything, ties are none of the change's business. Else, while layers move, all tensors that are one carry
+    the same mark in `tied`; then the first of them owns the numbers.
     """
     groups = tie_groups(model)
-    if not groups:
+    tied_paths = {path for group in groups.values() for path, _ in group}
+    if (ways_to(tied_paths).keys() | tied_paths).isdisjoint(moving):
         return change(model)
     marks: dict[str, dict[str, str]] = {}
     for group in groups.values():
         for path, name in group:
             marks.setdefault(path, {})[name] = joined(*group[0])
     changed = change(with_changes(model, {path: _tying(tied) for path, tied in marks.items()}))
-    marked = list(_tied_layers("", changed.root))
-    first: dict[str, str] = {}
-    for path, layer in marked:
-        for name, mark in layer.tied.items():
-            first.setdefault(mark, joined(path, name))
-    return with_changes(
-        changed,
-        {
-            path: _tying({name: first[mark] for name, mark in layer.tied.items() if first[mark] != joined(path, name)})
-            for path, layer in marked
-        },
-    )
+    return replace(changed, root=_owned("", changed.root, {}))
+
+
+def _owned(path: str, layer: LayerSpec, owners: dict[str, str]) -> LayerSpec:
+    """The layer with the first of all tensors that carry a mark as their owner; `owners` are those known so far."""
+    if layer.tied:
+        full = {name: joined(path, name) for name in layer.tied}
+        owned = {name: owners.setdefault(mark, full[name]) for name, mark in layer.tied.items()}
+        layer = replace(layer, tied={name: owner for name, owner in owned.items() if owner != full[name]})
+    if isinstance(layer.layers, Deferred):
+        return layer
+    inside = [(place, child) for place, child in enumerate(layer.layers) if child.tied or child.layers]
+    return with_inside(layer, {place: _owned(joined(path, child.name), child, owners) for place, child in inside})
 
 
 def _tying(tied: Mapping[str, str]) -> Change:

@@ -7,9 +7,10 @@ thousand layers and an edit two milliseconds, so nothing here walks over all of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
+from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from seqtui.model.spec import LayerSpec, ModelSpec
 
 ANY_NAME = "_"
 """The name of a layer that is to be numbered."""
+
+FEW = 64
+"""Layers of a container that are changed piece by piece. For more it costs less to hold the container twice."""
 
 Layers = tuple[LayerSpec, ...]
 Change = Callable[[LayerSpec], LayerSpec]
@@ -111,7 +115,7 @@ def spots_of(model: ModelSpec, paths: Iterable[str]) -> list[Spot]:
     spots: list[Spot] = []
     for parent, names in wanted.items():
         layers = container(model, parent).layers
-        found = [Spot(parent, place) for place, layer in enumerate(layers) if layer.name in names]
+        found = [Spot(parent, place) for place, _ in _called(names, layers)]
         if len(found) < len(names):
             missing = min(names.difference(layer.name for layer in layers))
             raise EditError(f"there is no layer {joined(parent, missing)}")
@@ -161,12 +165,16 @@ def ways_to(paths: Iterable[str]) -> dict[str, set[str]]:
 
 def _below(path: str, layer: LayerSpec, ways: Mapping[str, set[str]]) -> Iterator[str]:
     """The paths of the layers on some ways, depth first in order."""
-    names = ways.get(path)
-    for child in layer.layers if names else ():
-        if names and child.name in names:
-            inside = joined(path, child.name)
-            yield inside
-            yield from _below(inside, child, ways)
+    for _, child in _called(ways.get(path, ()), layer.layers):
+        inside = joined(path, child.name)
+        yield inside
+        yield from _below(inside, child, ways)
+
+
+def _called(names: Collection[str], layers: Iterable[LayerSpec]) -> Iterator[tuple[int, LayerSpec]]:
+    """The layers of some names in their order, each with its place; nothing is looked at after the last."""
+    found = ((place, layer) for place, layer in enumerate(layers) if layer.name in names)
+    return islice(found, len(names))
 
 
 def outermost(paths: Sequence[str]) -> list[str]:
@@ -235,13 +243,24 @@ def with_changes(model: ModelSpec, changes: Mapping[str, Change]) -> ModelSpec:
 
     def changed(path: str, layer: LayerSpec) -> LayerSpec:
         if names := ways.get(path):
-            layers = [
-                changed(joined(path, child.name), child) if child.name in names else child for child in layer.layers
-            ]
-            layer = replace(layer, layers=tuple(layers))
+            there = _called(names, layer.layers)
+            layer = with_inside(layer, {place: changed(joined(path, child.name), child) for place, child in there})
         return changes[path](layer) if path in changes else layer
 
     return replace(model, root=changed("", model.root))
+
+
+def with_inside(layer: LayerSpec, others: Mapping[int, LayerSpec]) -> LayerSpec:
+    """The layer with others at some places inside, given in order; itself where these are what stands there."""
+    if all(layer.layers[place] is other for place, other in others.items()):
+        return layer
+    if len(others) <= FEW:
+        splices = [Splice("", place, place + 1, (other,)) for place, other in others.items()]
+        return replace(layer, layers=_joined_up(tuple(layer.layers), splices))
+    layers = list(layer.layers)
+    for place, other in others.items():
+        layers[place] = other
+    return replace(layer, layers=tuple(layers))
 
 
 def with_layer(model: ModelSpec, path: str, layer: LayerSpec) -> ModelSpec:
@@ -268,18 +287,24 @@ def spliced(model: ModelSpec, splices: Iterable[Splice]) -> ModelSpec:
 
 def _spliced(parent: str, layers: Layers, splices: Sequence[Splice]) -> Layers:
     """The layers of one container with its splices made, under their final names."""
-    spliced: list[LayerSpec] = []
-    place = 0
-    for _, start, stop, arrivals in splices:
-        spliced += layers[place:start]
-        spliced += arrivals
-        place = stop
-    spliced += layers[place:]
+    spliced = _joined_up(layers, splices)
     coming = [layer for splice in splices for layer in splice.layers]
     if is_numbered(layers) and all(layer.name == ANY_NAME or _is_number(layer.name) for layer in coming):
-        coming = spliced = list(numbered(spliced))
-    check_names(parent, spliced, coming)
-    return tuple(spliced)
+        spliced = tuple(numbered(spliced))
+        check_names(parent, spliced, spliced)
+    else:
+        check_names(parent, spliced, coming)
+    return spliced
+
+
+def _joined_up(layers: Layers, splices: Iterable[Splice]) -> Layers:
+    """The layers with splices made, which are in order; not even ten thousand are held twice."""
+    pieces: list[Iterable[LayerSpec]] = []
+    place = 0
+    for _, start, stop, arrivals in splices:
+        pieces += [islice(layers, place, start), arrivals]
+        place = stop
+    return tuple(chain(*pieces, islice(layers, place, None)))
 
 
 def is_numbered(layers: Iterable[LayerSpec]) -> bool:

@@ -210,17 +210,18 @@ class Planned(NamedTuple):
 def weights_plan(before: ModelSpec, after: ModelSpec) -> list[Planned]:
     """What a save of `after` does with each tensor, in its order; then what of `before` it leaves out.
 
-    Numbers that are made anew under the name they had are told once, as fresh.
+    A name whose numbers come from elsewhere than from `before`, made anew or out of an earlier file, is told once.
     """
-    now = list(_all_tensors(after))
-    used = {source for _, tensor in now if (source := _source(tensor))}
-    fresh = {name for name, tensor in now if _source(tensor) is None}
+    now, old = list(_all_tensors(after)), list(_all_tensors(before))
+    shapes = {source: tensor.shape for _, tensor in old if (source := _source(tensor))}
+    used = {_source(tensor) for _, tensor in now}
+    told = {name for name, tensor in now if _source(tensor) not in shapes}
     gone = [
         Planned(name, "drop", ref.name, tensor.shape, 0, 0)
-        for name, tensor in _all_tensors(before)
-        if (ref := tensor.stored) and ref not in used and name not in fresh
+        for name, tensor in old
+        if (ref := tensor.stored) and ref not in used and name not in told
     ]
-    return [*(_planned(name, tensor) for name, tensor in now), *gone]
+    return [*(_planned(name, tensor, shapes) for name, tensor in now), *gone]
 
 
 def _all_tensors(model: ModelSpec) -> Iterator[tuple[str, TensorInfo]]:
@@ -235,9 +236,11 @@ def _source(tensor: TensorInfo) -> TensorRef | None:
     return tensor.ref.keep if isinstance(tensor.ref, NewTensor) else tensor.ref
 
 
-def _planned(name: str, tensor: TensorInfo) -> Planned:
+def _planned(name: str, tensor: TensorInfo, shapes: Mapping[TensorRef, Shape]) -> Planned:
+    """What becomes of a tensor; `shapes` are those that tensors had of which something is kept."""
     count, source = math.prod(tensor.shape), _source(tensor)
     if source is None:
         return Planned(name, "fresh", "", tensor.shape, 0, count)
     kept = math.prod(tensor.ref.kept) if isinstance(tensor.ref, NewTensor) else count
-    return Planned(name, "keep" if kept == count else "resize", source.name, tensor.shape, kept, count - kept)
+    is_whole = kept == count and shapes.get(source, tensor.shape) == tensor.shape
+    return Planned(name, "keep" if is_whole else "resize", source.name, tensor.shape, kept, count - kept)

@@ -5,7 +5,7 @@ Nothing here changes anything: the screen does the edit, or shows the sentence o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,12 +13,15 @@ from seqtui.errors import EditError
 from seqtui.model.content_edits import Disable, Enable, Replace, Set
 from seqtui.model.edit import Edit
 from seqtui.model.edits import Batch
+from seqtui.model.infer import infer_shapes
 from seqtui.model.language import Place
+from seqtui.model.layer_names import free_copy_name
 from seqtui.model.problems import Fix
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.structure_edits import Copy, Group, Insert, Move, Remove, Ungroup
 from seqtui.model.tensor_edits import Cast, Fill, Freeze, Unfreeze
 from seqtui.model.tree import ANY_NAME, is_numbered, joined, layer_at
+from seqtui.outlook import mended, outlook
 from seqtui.rows import Row
 
 
@@ -61,17 +64,6 @@ class Selection:
         return [layer_at(self.model, path) for path in self.paths]
 
 
-def free_copy_name(model: ModelSpec, parent: str, wanted: str, taken: Sequence[str] = ()) -> str:
-    """A name that no layer of a container has: the wanted one, or that with a number; `_` where they are numbered."""
-    layers = layer_at(model, parent).layers
-    if layers and is_numbered(layers):
-        return ANY_NAME
-    names = {layer.name for layer in layers} | set(taken)
-    stem = wanted.rstrip("0123456789") or f"{wanted}_"
-    numbers = (f"{stem}{number}" for number in range(2, len(names) + 3))
-    return wanted if wanted not in names else next(name for name in numbers if name not in names)
-
-
 def _batch(edits: list[Edit]) -> Edit:
     return edits[0] if len(edits) == 1 else Batch(tuple(edits))
 
@@ -82,7 +74,7 @@ def _remove(chosen: Selection) -> Edit:
 
 def _copy(chosen: Selection) -> Edit:
     parent, _, name = chosen.path.rpartition(".")
-    return Copy(chosen.path, free_copy_name(chosen.model, parent, name))
+    return Copy(chosen.path, free_copy_name(layer_at(chosen.model, parent).layers, name))
 
 
 def _move(where: str) -> Callable[[Selection], Edit]:
@@ -121,7 +113,7 @@ def _is_frozen(layer: LayerSpec) -> bool:
 
 def _group(chosen: Selection) -> Edit:
     parent = chosen.paths[0].rpartition(".")[0]
-    return Group(chosen.paths, free_copy_name(chosen.model, parent, "block1"))
+    return Group(chosen.paths, free_copy_name(layer_at(chosen.model, parent).layers, "block1"))
 
 
 def _ungroup(chosen: Selection) -> Edit:
@@ -151,11 +143,12 @@ def _paste(where: str) -> Callable[[Selection], Edit]:
 def _copies(chosen: Selection, target: Place) -> list[Edit]:
     """A copy of each yanked layer, in their order, at the target."""
     parent = target.path.rpartition(".")[0]
+    there = layer_at(chosen.model, parent).layers
     taken: list[str] = []
     edits: list[Edit] = []
     after = target.path
     for path in chosen.yanked.paths:
-        name = free_copy_name(chosen.model, parent, path.rpartition(".")[2], taken)
+        name = free_copy_name(there, path.rpartition(".")[2], taken)
         if name == ANY_NAME and len(chosen.yanked.paths) > 1:
             raise EditError("in a numbered Sequential layers are pasted one by one")
         edits.append(Copy(path, name, after))
@@ -204,13 +197,30 @@ COMMANDS: dict[str, Callable[[Selection], Edit]] = {
 """The actions that need nothing but what is selected."""
 
 
+CHANGES = (Insert, Replace, Set)
+"""What a form asks for, and what fixes are made of."""
+
+
 def again(edit: Edit, chosen: Selection) -> Edit:
-    """The same edit at the layer under the cursor. Raises EditError for one that is about no layer."""
+    """The same edit at the layer under the cursor. Raises EditError for one that is about no layer, with the reason."""
+    if isinstance(edit, Batch):
+        return _mended_again(edit, chosen)
     if isinstance(edit, Remove | Enable | Disable | Freeze | Unfreeze):
         return replace(edit, paths=chosen.paths)
-    if isinstance(edit, Set | Replace | Fill | Cast | Move):
+    if isinstance(edit, Set | Replace | Fill | Cast | Move | Fix):
         return replace(edit, path=chosen.path)
     if isinstance(edit, Insert):
-        parent = chosen.path.rpartition(".")[0]
-        return replace(edit, name=free_copy_name(chosen.model, parent, edit.name), place=Place("after", chosen.path))
-    raise EditError("the last edit was not about one layer, so it cannot be repeated at another")
+        layers = layer_at(chosen.model, chosen.path.rpartition(".")[0]).layers
+        return replace(edit, name=free_copy_name(layers, edit.name), place=Place("after", chosen.path))
+    verb = str(edit).split()[0]
+    raise EditError(f"{verb} was the last edit, and it is not about one layer, so it cannot be repeated at another")
+
+
+def _mended_again(batch: Batch, chosen: Selection) -> Edit:
+    """The change of a layer that fixes came with, at the layer under the cursor, with the fixes that it needs there."""
+    first, *rest = batch.edits
+    if not isinstance(first, CHANGES) or not all(isinstance(edit, CHANGES) for edit in rest):
+        raise EditError(f"the last step was {len(batch.edits)} edits at once, which cannot be repeated at one layer")
+    known = infer_shapes(chosen.model)
+    found = outlook(chosen.model, known, again(first, chosen))
+    return (mended(chosen.model, known, found) or found).edit
