@@ -14,7 +14,7 @@ from benchmarks.shapes import seconds
 from seqtui.engine.door import Engine
 from seqtui.formats import open_model
 from seqtui.model.structure_edits import Rename
-from seqtui.saving import save_model
+from seqtui.saving import Target, save_model
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def renamed_and_saved(folder: Path) -> Iterator[Sequence[Measure]]:
 
     def ours() -> Figures:
         target.unlink(missing_ok=True)
-        return {OURS: seconds(lambda: save_model(model, opened.sources, str(target), Engine()))}
+        return {OURS: seconds(lambda: save_model(model, opened.sources, Target(str(target), Engine())))}
 
     def copied() -> Figures:
         target.unlink(missing_ok=True)

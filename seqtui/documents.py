@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ from seqtui.model.infer import LayerInfo
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import args_to_json
 from seqtui.model.tensors import TensorInfo
+from seqtui.model.tree import walk_layer
 from seqtui.workspace import View
 
-if TYPE_CHECKING:  # a summary needs no plan
+if TYPE_CHECKING:  # a summary needs no plan and no run
+    from seqtui.engine.requests import LayerRun, RunResult
     from seqtui.model.weights_kept import Planned
 
 SCHEMA = 1
@@ -65,8 +68,8 @@ def edit_document(view: View, plan: Iterable[Planned]) -> Document:
 
 def _num_tensors(model: ModelSpec) -> int:
     """Tensors that the file holds, or will when it is saved."""
-    layers = (model.root, *(layer for _, layer in model.walk()))
-    return sum(tensor.ref is not None for layer in layers for tensor in layer.tensors)
+    layers = walk_layer("", model.root)
+    return sum(tensor.ref is not None for _, layer in layers for tensor in layer.tensors)
 
 
 def tensor_document(prefix: str, tensor: TensorInfo) -> Document:
@@ -122,9 +125,69 @@ def _layer(view: View, path: str, layer: LayerSpec, source: list[str] | None) ->
 
 
 def _problem(view: View, path: str, info: LayerInfo) -> Document | None:
-    """What does not fit at a layer, and the edits that would mend it."""
+    """What does not fit at a layer, and the edits that would mend it, each in one line.
+
+    A way that takes several edits stands as the `fix` that does them where it is the best; else it is left out.
+    """
     if info.problem is None:
         return None
-    from seqtui.model.problems import fixes  # all edits: 20 ms that a summary seldom needs
+    from seqtui.model.edit import Batch  # all edits: 20 ms that a summary seldom needs
+    from seqtui.model.problems import Fix, fixes
 
-    return {"message": info.problem.message, "fixes": list(map(str, fixes(view.model, view.inference, path)))}
+    found = fixes(view.model, view.inference, path)
+    if found and isinstance(found[0], Batch):
+        found[0] = Fix(path)
+    return {"message": info.problem.message, "fixes": [str(edit) for edit in found if not isinstance(edit, Batch)]}
+
+
+def run_document(result: RunResult, path: str, seed: int | None) -> Document:
+    """The `run` document: what came out of a model in the file at `path`, and out of each of its layers."""
+    return {
+        "schema": SCHEMA,
+        "file": path,
+        "device": result.device,
+        "dtype": result.dtype,
+        "training": result.is_training,
+        "passes": result.passes,
+        "seed": seed,
+        "fed": result.fed,
+        "output": {
+            "shape": list(result.output),
+            "dtype": result.output_dtype,
+            "values": list(map(_number, result.values)),
+            "argmax": None if result.argmax is None else list(result.argmax),
+            "argmax_changed": result.argmax_changed,
+        },
+        "seconds": result.seconds,
+        "peak_bytes": result.peak_bytes,
+        "layers": list(map(_layer_run, result.layers)),
+    }
+
+
+def _layer_run(layer: LayerRun) -> Document:
+    norms = {name: _number(gradient.norm) for name, gradient in layer.gradients.items()}
+    verdicts = {name: gradient.verdict for name, gradient in layer.gradients.items() if gradient.verdict}
+    return {
+        "path": layer.path,
+        "output": list(layer.output),
+        "dtype": layer.dtype,
+        "seconds": layer.seconds,
+        "mean": layer.mean,
+        "std": layer.std,
+        "min": layer.min,
+        "max": layer.max,
+        "zeros": layer.zeros,
+        "nan": layer.nan,
+        "inf": layer.inf,
+        "nan_born": layer.is_nan_born,
+        "dead": layer.dead,
+        "units": layer.units,
+        "gradient_norms": norms or None,
+        "gradient_verdicts": verdicts or None,
+        "spread": None if layer.spread is None else _number(layer.spread),
+    }
+
+
+def _number(value: float) -> float | str:
+    """A number that JSON can hold: what is not finite by name."""
+    return value if math.isfinite(value) else str(value)

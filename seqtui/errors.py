@@ -57,3 +57,11 @@ class EngineError(SeqtuiError):
     """torch is missing, or what was asked of it failed."""
 
     exit_code = 5
+
+
+class OutOfMemoryError(EngineError):
+    """A device has too little memory for what was asked: another device, or less at once, may do."""
+
+
+class CancelledError(EngineError):
+    """What was asked of torch was called off."""

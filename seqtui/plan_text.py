@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from seqtui.model.tensors import NewTensor
-from seqtui.model.tree import joined
+from seqtui.model.tree import joined, walk_layer
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, Style
 from seqtui.table import Column, layout
@@ -88,7 +88,7 @@ def plan_lines(plan: Sequence[Planned], view: View, width: int | None = None) ->
 def _changes(view: View) -> Mapping[str, list[str]]:
     """What becomes of type and shape, by the name of each tensor of which something is kept: `was 120×400`."""
     found: dict[str, list[str]] = {}
-    for path, layer in (("", view.model.root), *view.model.walk()):
+    for path, layer in walk_layer("", view.model.root):
         for tensor in layer.tensors:
             if isinstance(tensor.ref, NewTensor) and (keep := tensor.ref.keep):
                 old = view.sources[keep.source_id].tensors[keep.name]

@@ -6,84 +6,128 @@ What is written is whole or absent. Nothing is read into memory but a piece at a
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
-from seqtui.engine.door import Engine, Initialise, Making
+from seqtui.engine.door import Engine, Told
+from seqtui.engine.requests import Initialise, Making
 from seqtui.errors import FormatError, UsageError
-from seqtui.formats.atomic import Expected, write_atomically
+from seqtui.formats.atomic import Expected, scratch_folder, write_atomically
 from seqtui.formats.byte_source import Stamp
 from seqtui.formats.safetensors import SafetensorsFile, stored, write_safetensors
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import SPEC_KEY, SpecError, spec_to_json
-from seqtui.model.tensors import DTYPES, NewTensor, TensorInfo, TensorRef
+from seqtui.model.tensors import NewTensor, TensorRef
 from seqtui.model.tree import joined, walk_layer
 
 Sources = Mapping[str, TensorSource]
 
+LAYERS_ALONE = "it holds the layers alone, without weights"
 
-def save_model(
-    model: ModelSpec, sources: Sources, path: str, engine: Engine, expected: Expected = "anything", prefix: str = ""
-) -> Stamp:
-    """Write a model by its path's suffix, and give the new file's stamp: .safetensors, .py for code, .json for a spec.
 
-    `prefix` goes before every tensor's name, as in the file that it came from. Raises UsageError for another suffix and
-    for what a form cannot hold, FileError where nothing can be written or the file is not the `expected` one,
-    EngineError where new tensors cannot be made.
+class Target(NamedTuple):
+    """Where a model is written, and with what."""
+
+    path: str
+    engine: Engine
+    expected: Expected = "anything"
+    """What may stand there so far."""
+    prefix: str = ""
+    """Goes before every tensor's name, as in the file that the model came from."""
+    told: Told | None = None
+    """Hears how far torch is."""
+
+
+class Saved(NamedTuple):
+    """A file that was written."""
+
+    path: str
+    stamp: Stamp
+    words: str = ""
+    """What is to be known of it, in a clause."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.path} is written{'; ' if self.words else ''}{self.words}"
+
+
+def save_model(model: ModelSpec, sources: Sources, target: Target) -> Saved:
+    """Write a model by its path's suffix.
+
+    Raises UsageError for another suffix and for what a form cannot hold, FileError where nothing can be written or the
+    file is not the expected one, EngineError where new tensors cannot be made or torch has no such form.
     """
-    write = require_writer(path)
+    write = require_writer(target.path)
     try:
-        return write(model, sources, path, engine, expected, prefix)
+        return write(model, sources, target)
     except SpecError as error:
         raise UsageError(f"the layers cannot be kept in a file: the spec {error.message}") from None
 
 
-def _write_code(
-    model: ModelSpec, sources: Sources, path: str, engine: Engine, expected: Expected, prefix: str
-) -> Stamp:
+def _write_code(model: ModelSpec, sources: Sources, target: Target) -> Saved:
     from seqtui.formats.source_code import source_code
 
-    return _write_text(source_code(model), path, expected)
+    return _write_text(source_code(model), model, target)
 
 
-def _write_spec(
-    model: ModelSpec, sources: Sources, path: str, engine: Engine, expected: Expected, prefix: str
-) -> Stamp:
+def _write_spec(model: ModelSpec, sources: Sources, target: Target) -> Saved:
     if not model.is_sequential:
         raise UsageError("the file does not say how its layers are connected, so there is no spec of it")
-    return _write_text(spec_to_json(model) + "\n", path, expected)
+    return _write_text(spec_to_json(model) + "\n", model, target)
 
 
-def _write_text(text: str, path: str, expected: Expected) -> Stamp:
+def _write_text(text: str, model: ModelSpec, target: Target) -> Saved:
     data = text.encode()
-    return write_atomically(path, [data], len(data), expected)
+    stamp = write_atomically(target.path, [data], len(data), target.expected)
+    return Saved(target.path, stamp, LAYERS_ALONE if _has_numbers(model) else "")
 
 
-def _write_tensors(
-    model: ModelSpec, sources: Sources, path: str, engine: Engine, expected: Expected, prefix: str
-) -> Stamp:
+def _has_numbers(model: ModelSpec) -> bool:
+    """Whether a model has other numbers than those that its layers begin with."""
+    return any(
+        not isinstance(tensor.ref, NewTensor) or tensor.ref.init or tensor.ref.keep
+        for _, layer in walk_layer("", model.root)
+        for tensor in layer.tensors
+    )
+
+
+def _export(model: ModelSpec, sources: Sources, target: Target) -> Saved:
+    from seqtui.exporting import write_export  # which few sessions need
+
+    written = write_export(model, sources, target.path, target.engine, target.expected, target.prefix, target.told)
+    return Saved(target.path, written.stamp, written.words)
+
+
+def _write_tensors(model: ModelSpec, sources: Sources, target: Target) -> Saved:
     metadata = {"format": "pt", **model.metadata}
     if model.is_sequential:
         metadata[SPEC_KEY] = spec_to_json(model)
-    with made(model, sources, engine) as (complete, all_sources):
+    with made(model, sources, target) as (complete, all_sources):
         tensors = [
-            stored(all_sources[tensor.stored.source_id], tensor.stored.name, prefix + joined(layer_path, tensor.name))
-            for layer_path, layer in walk_layer("", complete.root)
+            stored(
+                all_sources[tensor.stored.source_id],
+                tensor.stored.name,
+                target.prefix + joined(path, tensor.name),
+            )
+            for path, layer in walk_layer("", complete.root)
             for tensor in layer.tensors
             if tensor.stored
         ]
-        return write_safetensors(path, tensors, metadata, expected)
+        return Saved(target.path, write_safetensors(target.path, tensors, metadata, target.expected))
 
 
-Writer = Callable[[ModelSpec, Sources, str, Engine, Expected, str], Stamp]
+Writer = Callable[[ModelSpec, Sources, Target], Saved]
 
+EXPORTS = (".pt", ".onnx", ".pt2")
+"""Suffixes of what torch writes for other programs."""
 WRITERS: dict[str, Writer] = {
     ".safetensors": _write_tensors,
     ".py": _write_code,
     ".json": _write_spec,
+    **dict.fromkeys(EXPORTS, _export),
 }
 """How each form is written."""
 
@@ -98,13 +142,13 @@ def require_writer(path: str) -> Writer:
 
 
 @contextmanager
-def made(model: ModelSpec, sources: Sources, engine: Engine) -> Iterator[tuple[ModelSpec, Sources]]:
+def made(model: ModelSpec, sources: Sources, target: Target) -> Iterator[tuple[ModelSpec, Sources]]:
     """The model with every new tensor made, and the sources of all, for as long as the context lasts."""
     makings = list(_makings(model))
     if not makings:
         yield model, sources
         return
-    with tempfile.TemporaryDirectory(prefix="seqtui-") as folder:
+    with scratch_folder(target.path) as folder:
         kept_path = os.path.join(folder, "kept.safetensors")
         kept = [
             stored(sources[ref.keep.source_id], ref.keep.name, making.name)
@@ -113,7 +157,7 @@ def made(model: ModelSpec, sources: Sources, engine: Engine) -> Iterator[tuple[M
         ]
         write_safetensors(kept_path, kept)
         path = os.path.join(folder, "new.safetensors")
-        engine.ask(Initialise(tuple(making for making, _ in makings), kept_path, path))
+        target.engine.ask(Initialise(tuple(making for making, _ in makings), kept_path, path), target.told)
         source = SafetensorsFile.open(path, path)
         try:
             yield replace(model, root=_with_made("", model.root, path)), {**sources, path: source}
@@ -132,23 +176,9 @@ def _makings(model: ModelSpec) -> Iterator[tuple[Making, NewTensor]]:
         for tensor in layer.tensors:
             ref, name = tensor.ref, joined(path, tensor.name)
             if isinstance(ref, NewTensor) and tensor.name not in layer.tied:
-                yield _making(name, layer, tensor, ref), ref
+                yield Making.of(name, layer, tensor, ref), ref
             elif ref is None:
                 raise FormatError(f"{name} has no numbers in the file, and is not to be made")
-
-
-def _making(name: str, layer: LayerSpec, tensor: TensorInfo, ref: NewTensor) -> Making:
-    return Making(
-        name,
-        layer.kind or "",
-        dict(layer.args),
-        tensor.name,
-        DTYPES[tensor.dtype].torch,
-        tensor.shape,
-        ref.seed,
-        ref.init,
-        ref.kept if ref.keep else None,
-    )
 
 
 def _with_made(path: str, layer: LayerSpec, source_id: str) -> LayerSpec:

@@ -35,9 +35,7 @@ def summary_lines(
 
     Without a `width` in cells no text is cut.
     """
-    root = model_row(model)
-    below = () if depth == 0 else rows_below(root, lambda row: depth is None or row.depth < depth)
-    shown = [root, *filter(_is_shown, below)]
+    shown = shown_rows(model_row(model), depth)
     texts = [cells(row, inference, title) for row in shown]
     fields = [column.field for column in COLUMNS[1:]]
     lines = [
@@ -50,15 +48,28 @@ def summary_lines(
         style: Style = "red" if text.state == "problem" else ""
         pieces = zip(table.columns, table.line(row_texts), strict=True)
         result.append([Piece(piece, style or STYLES.get(column.field, "")) for column, piece in pieces])
-    result.append([])
-    result += [[Piece(f"! {safe_text(problem.message)}", "red")] for problem in inference.problems.values()]
-    result += [
-        [Piece(f"{safe_text(path)}: {safe_text(info.unknown)}")]
-        for path, info in inference.infos.items()
-        if has_long_reason(info)
+    return [*result, [], *remark_lines(model, inference)]
+
+
+def shown_rows(root: Row, depth: int | None) -> list[Row]:
+    """The model's own row and those of its layers, down to `depth` levels, and of tensors that belong to none."""
+    below = () if depth == 0 else rows_below(root, lambda row: depth is None or row.depth < depth)
+    return [root, *filter(_is_shown, below)]
+
+
+def remark_lines(model: ModelSpec, inference: Inference) -> list[list[Piece]]:
+    """What stands below the table: what does not fit, what is not known, and the totals."""
+    unknown = ((path, info.unknown) for path, info in inference.infos.items() if has_long_reason(info))
+    return [
+        *problem_lines(inference),
+        *([Piece(f"{safe_text(path)}: {safe_text(reason)}")] for path, reason in unknown),
+        [Piece(totals_words(model, inference))],
     ]
-    result.append([Piece(totals_words(model, inference))])
-    return result
+
+
+def problem_lines(inference: Inference) -> list[list[Piece]]:
+    """The sentence of every layer that does not fit."""
+    return [[Piece(f"! {safe_text(problem.message)}", "red")] for problem in inference.problems.values()]
 
 
 def totals_words(model: ModelSpec, inference: Inference) -> str:

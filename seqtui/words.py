@@ -12,7 +12,7 @@ UNKNOWN = "unknown"
 ASCII = str.maketrans(
     {
         "×": "x", "→": "->", "·": "-", "…": "~", "≈": "~", "●": "*", "○": "o", "❄": "F", "▸": "+", "▾": "-", "│": "|",
-        "─": "-",
+        "─": "-", "■": "#", "µ": "u",
         **{block: digit for digit, block in zip(" 12345678", " ▁▂▃▄▅▆▇█", strict=True) if block != " "},
     }
 )  # fmt: skip
@@ -62,6 +62,24 @@ def number_words(value: float | None) -> str:
     if value == 0 or (float(value).is_integer() and abs(value) < 1e6):
         return f"{value:.0f}"
     return f"{value:.3g}"
+
+
+def share_words(share: float) -> str:
+    """A share in whole per cent: `43%`; what is not quite none or all says so, `<1%`, `>99%`."""
+    percent = round(100 * share)
+    if percent in (0, 100) and share not in (0, 1):
+        return "<1%" if percent == 0 else ">99%"
+    return f"{percent}%"
+
+
+def time_words(seconds: float | None) -> str:
+    """A time in three digits: `12 µs`, `1.07 ms`, `3.4 s`; none for None."""
+    if seconds is None:
+        return NONE
+    for unit, factor in (("µs", 1e6), ("ms", 1e3)):
+        if seconds * factor < 999.5:  # from where it would read as 1e+03
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
 
 
 def plural(count: int, noun: str) -> str:

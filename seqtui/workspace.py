@@ -18,7 +18,7 @@ from seqtui.model.tensors import TensorInfo
 from seqtui.rows import file_title
 
 if TYPE_CHECKING:  # edits, and what saves them, are imported with the first of them
-    from seqtui.engine.door import Engine
+    from seqtui.engine.door import Engine, Told
     from seqtui.engine.requests import Subject, Traced
     from seqtui.formats.atomic import Expected
     from seqtui.formats.byte_source import Stamp
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # edits, and what saves them, are imported with the first of 
     from seqtui.model.history import History
     from seqtui.model.weights_kept import Planned
     from seqtui.records import Record
+    from seqtui.saving import Saved
 
 NO_ORDER = "an input shape says nothing here: the file holds tensors, not layers in order"
 
@@ -143,23 +144,18 @@ class Workspace:
     @property
     def subject(self) -> Subject:
         """The model as it is looked at, with the files that its numbers lie in: what torch is asked about."""
-        from seqtui.engine.requests import SourceFile, Subject
-        from seqtui.formats.safetensors import SafetensorsFile
+        from seqtui.exporting import subject_of
 
-        files = [
-            SourceFile(source_id, source.file.name, source.file.stamp, source.file.open_path)
-            for source_id, source in self._sources.items()
-            if isinstance(source, SafetensorsFile) and source.file
-        ]
-        return Subject(self.view.model, tuple(files))
+        return subject_of(self.view.model, self._sources)
 
-    def hear(self, model: ModelSpec, traced: Iterable[Traced]) -> None:
-        """Take what torch said of the shapes of a model, unless another is looked at by now."""
-        from seqtui.model.traced import with_trace
+    def hear(self, model: ModelSpec, traced: Iterable[Traced] | None) -> None:
+        """Take what torch said of the shapes of a model, None while it is asked, unless another is looked at by now."""
+        from seqtui.model.traced import asked, with_trace
 
         if model is self.view.model:
-            trace = {step.path: step.leaving for step in traced}
-            self.view = self.view._replace(inference=with_trace(self.view.inference, trace))
+            rules = infer_shapes(model, self.view.inference)
+            trace = {step.path: step.leaving for step in traced or ()}
+            self.view = self.view._replace(inference=asked(rules) if traced is None else with_trace(rules, trace))
 
     @property
     def engine(self) -> Engine:
@@ -169,6 +165,11 @@ class Workspace:
         if self._engine is None:
             self._engine = Engine()
         return self._engine
+
+    def end_torch(self) -> None:
+        """End torch's process, whatever it is doing; it cannot be asked any more."""
+        if self._engine is not None:
+            self._engine.close()
 
     # Edits
 
@@ -336,14 +337,14 @@ class Workspace:
 
     # Files
 
-    def save(self, path: str = "", is_sure: bool = False) -> str:
-        """Write the model, to its own file where no path is given, and go on from what was written; the path.
+    def save(self, path: str = "", is_sure: bool = False, told: Told | None = None) -> Saved:
+        """Write the model, to its own file where no path is given, and go on from what was written.
 
-        An export, to code or to a spec, leaves the model with its edits unsaved, unless it came from that very file.
-        Another file that exists is replaced only with `is_sure`, and so is the own one where somebody changed it
-        meanwhile. Raises what `save_model` raises.
+        An export, to code or a spec or for another program, leaves the model with its edits unsaved, unless it came
+        from that very file. Another file that exists is replaced only with `is_sure`, and so is the own one where
+        somebody changed it meanwhile. Raises what `save_model` raises.
         """
-        from seqtui.saving import save_model
+        from seqtui.saving import EXPORTS, Target, save_model
 
         path = path or self.opened.path
         if not path:
@@ -356,11 +357,13 @@ class Workspace:
             raise UsageError("the model is being saved already")
         self._is_saving = True
         try:
-            stamp = save_model(self.model, self._sources, path, self.engine, expected, self.opened.prefix)
-            self._saved_as(path, is_own, stamp)
+            target = Target(path, self.engine, expected, self.opened.prefix, told)
+            model = self.view.model if path.lower().endswith(EXPORTS) else self.model  # torch runs what it exports
+            saved = save_model(model, self._sources, target)
+            self._saved_as(path, is_own, saved.stamp)
         finally:
             self._is_saving = False
-        return path
+        return saved
 
     def _saved_as(self, path: str, is_own: bool, stamp: Stamp) -> None:
         """What a file just written changes: it is the model's from here on, unless it is an export."""
@@ -388,7 +391,6 @@ class Workspace:
         """Let go of all files, of the journal and of torch."""
         if self._journal is not None:
             self._journal.close()
-        if self._engine is not None:
-            self._engine.close()
+        self.end_torch()
         for source in self._sources.values():
             source.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from generated import made
 from memory_source import MemorySource, source_of
 from random_networks import random_network
 from safetensors.torch import save_file
@@ -17,11 +18,18 @@ from torch import Tensor, nn
 import seqtui
 from seqtui.engine.arguments import named_tensors
 from seqtui.engine.build import build
+from seqtui.engine.door import Engine
 from seqtui.engine.modules import spec_of
 from seqtui.errors import EngineError, FormatError
+from seqtui.formats import open_model
+from seqtui.formats.source_code import source_code
+from seqtui.model.edits import Batch, parse_edits
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import SPEC_KEY, spec_to_json
 from seqtui.model.tensors import TensorInfo, TensorRef
+from seqtui.model.weights_kept import with_new_tensors
+from seqtui.saving import Target, save_model
+from seqtui.templates import template_model
 
 torch.set_num_threads(1)
 
@@ -66,22 +74,7 @@ def assert_same(net: nn.Sequential, again: nn.Sequential, *inputs: Tensor) -> No
 
 
 def lenet5() -> nn.Sequential:
-    return nn.Sequential(
-        OrderedDict(
-            conv1=nn.Conv2d(1, 6, 5, padding=2),
-            tanh1=nn.Tanh(),
-            pool1=nn.AvgPool2d(2),
-            conv2=nn.Conv2d(6, 16, 5),
-            tanh2=nn.Tanh(),
-            pool2=nn.AvgPool2d(2),
-            flatten=nn.Flatten(),
-            fc1=nn.Linear(400, 120),
-            tanh3=nn.Tanh(),
-            fc2=nn.Linear(120, 84),
-            tanh4=nn.Tanh(),
-            fc3=nn.Linear(84, 10),
-        )
-    )
+    return made(source_code(template_model("lenet5")))
 
 
 def small_cnn() -> nn.Sequential:
@@ -285,6 +278,86 @@ def test_what_is_tied_to_a_layer_switched_off_has_its_own_numbers() -> None:
     again = build(with_first(model, replace(model.layers[0], enabled=False)), sources)
     assert bits(again.get_parameter("1.weight")) == bits(net.get_parameter("0.weight"))
     assert again[1].weight is again[2].weight
+
+
+# Tensors that are not in the file
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    engine = Engine()
+    yield engine
+    engine.close()
+
+
+def tied_text() -> nn.Sequential:
+    net = nn.Sequential(OrderedDict(embed=nn.Embedding(7, 4), mix=nn.Linear(4, 4), out=nn.Linear(4, 7, bias=False)))
+    net.get_submodule("out").weight = net.get_parameter("embed.weight")
+    return net
+
+
+@pytest.mark.parametrize(
+    ("make", "edits"),
+    [
+        (
+            lenet5,
+            [
+                "set conv2 out_channels=24",
+                "set fc1 in_features=600",
+                "insert bn BatchNorm2d num_features=24 after conv2",
+            ],
+        ),
+        (lenet5, ["set fc1 out_features=100", "set fc2 in_features=100 out_features=90 fresh"]),
+        (lenet5, ["fill conv1 xavier_normal", "fill fc3.bias ones", "cast fc1 bf16", "cast conv2.bias f64"]),
+        (lenet5, ["fill conv1 default seed=7", "copy fc3 fc4", "rename fc4 last"]),
+        (tied_text, ["fill embed default seed=3"]),
+        (tied_text, ["fill embed default seed=3", "disable embed"]),
+        (tied_text, ["untie out.weight", "fill out default seed=3"]),
+    ],
+)
+def test_what_a_save_would_make_is_made(
+    make: Callable[[], nn.Sequential], edits: list[str], engine: Engine, tmp_path: Path
+) -> None:
+    seqtui.save(make(), tmp_path / "net.safetensors")
+    opened = open_model(str(tmp_path / "net.safetensors"))
+    model = Batch(tuple(parse_edits(edits))).apply(opened.model)
+    save_model(model, opened.sources, Target(str(tmp_path / "saved.safetensors"), engine))
+    state = torch.get_rng_state()
+    built = build(model, opened.sources)
+    opened.close()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert facts(built) == facts(seqtui.load_sequential(tmp_path / "saved.safetensors"))
+
+
+def test_a_model_without_any_file_is_made_as_a_save_would_and_ties_hold(engine: Engine, tmp_path: Path) -> None:
+    model = with_new_tensors(spec_of(tied_text()), "net.py")
+    for enabled in (True, False):
+        changed = with_first(model, replace(model.layers[0], enabled=enabled))
+        save_model(changed, {}, Target(str(tmp_path / f"{enabled}.safetensors"), engine))
+        built = build(changed, {})
+        assert facts(built) == facts(seqtui.load_sequential(tmp_path / f"{enabled}.safetensors"))
+        assert not enabled or built.get_parameter("out.weight") is built.get_parameter("embed.weight")
+
+
+def test_floating_tensors_are_converted_and_ties_hold() -> None:
+    net = nn.Sequential(OrderedDict(one=nn.Linear(4, 4), norm=nn.BatchNorm1d(4), two=nn.Linear(4, 4)))
+    net.get_submodule("two").weight = net.get_parameter("one.weight")
+    model, sources = spec_with_tensors(net)
+    again = build(model, sources, dtype="bfloat16")
+    assert facts(again) == facts(net.bfloat16())
+    assert again.get_parameter("two.weight") is again.get_parameter("one.weight")
+    assert again.state_dict()["norm.num_batches_tracked"].dtype == torch.int64
+
+
+def test_what_stands_beside_the_layers_is_no_part_of_the_network(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Linear(2, 2))
+    path = str(tmp_path / "net.safetensors")
+    save_file({**net.state_dict(), "ema.decay": torch.ones(1)}, path, {SPEC_KEY: spec_to_json(spec_of(net))})
+    opened = open_model(path)
+    assert facts(build(opened.model, opened.sources)) == facts(net)
+    opened.close()
+    with pytest.raises(FormatError, match="ema is beside the layers in the file, and no network would hold it"):
+        seqtui.load_sequential(path)
 
 
 def test_on_meta_nothing_is_read() -> None:

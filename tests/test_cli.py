@@ -213,6 +213,17 @@ def test_problem_in_the_summary_document() -> None:
     assert layers["pool2"]["problem"] is None
 
 
+@pytest.mark.parametrize("options", [[], ["--histogram"], ["--json"]])
+def test_weights_of_code_are_none_and_that_is_said(options: list[str], tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("net = nn.Sequential(nn.Linear(2, 3))\n")
+    reason = "the file holds no weights; they are made when the model is saved as .safetensors"
+    done = run("weights", "net.py", *options, folder=tmp_path)
+    assert done.stderr == f"seqtui: net.py: {reason}\n"
+    assert "0.weight" not in done.stdout
+    refused = run("weights", "net.py", "0.weight", folder=tmp_path, code=2)
+    assert refused.stderr == f"seqtui: net.py: no tensor is called 0.weight\nhint: {reason}\n"
+
+
 def test_weights_document() -> None:
     found = document("weights", LENET)
     assert set(found) == {"schema", "file", "tensors"}

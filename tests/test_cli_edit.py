@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from terminal import SAMPLES, Terminal, environment, seqtui
 
 import seqtui as package
 from seqtui.cli import main
+from seqtui.formats import open_model
 
 LENET, BROKEN = SAMPLES / "lenet5.safetensors", SAMPLES / "broken_cnn.safetensors"
 SMALLER = ["insert dropout3 Dropout p=0.3 after pool2", "set fc1 out_features=64", "fix", "rename conv1 first"]
@@ -129,6 +130,30 @@ def test_problem_is_told_with_its_fixes(document: Json) -> None:
     assert document.of("edit", LENET, *edits(UNFIT, *problem["fixes"][:1]))["layers"][-1]["output"] == [1, 10]
 
 
+def test_fix_where_everything_fits_is_done_already(lenet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = lenet.read_bytes()
+    edit(lenet, *edits("fix"), "--in-place")
+    assert capsys.readouterr().err == f"seqtui: there is nothing to fix\nseqtui: {lenet} is written\n"
+    assert load_file(lenet).keys() == load(before).keys()
+    edit(lenet, *edits("rename fc3 head", "fix head", UNFIT, "fix", "fix fc2"))
+    said = capsys.readouterr()
+    assert said.err.splitlines()[:2] == [f"seqtui: there is nothing to fix at {path}" for path in ("head", "fc2")]
+    assert "head" in said.out
+
+
+def test_fix_of_several_edits_is_offered_as_the_one_that_does_them(tmp_path: Path, document: Json) -> None:
+    source = tmp_path / "net.py"
+    source.write_text("input_shape = (2, 3, 8, 8)\nnet = nn.Sequential(nn.ReLU(), nn.Linear(100, 4))\n")
+    found = document.of("edit", source, *edits("disable 0"), code=1)
+    fixes = found["layers"][1]["problem"]["fixes"]
+    assert fixes == ["fix 1", "set 1 in_features=8"]
+    for line, output in zip(fixes, ([2, 4], [2, 3, 8, 4]), strict=True):
+        assert document.of("edit", source, *edits(line))["layers"][-1]["output"] == output
+    source.write_text("input_shape = (2, 5, 16)\nnet = nn.Sequential(nn.ReLU(), nn.Linear(32, 4))\n")
+    found = document.of("summary", source, code=1)
+    assert found["layers"][1]["problem"]["fixes"] == ["set 1 in_features=16"]
+
+
 def test_names_are_those_in_the_file_where_a_wrapper_stands_before_them(tmp_path: Path, document: Json) -> None:
     save_file({f"module.{name}": torch.ones(2, 2) for name in ("a.weight", "b.weight")}, tmp_path / "net.safetensors")
     found = document.of("edit", tmp_path / "net.safetensors", *edits("rename a c"), "-o", tmp_path / "out.safetensors")
@@ -211,6 +236,39 @@ def test_other_forms_by_suffix(lenet: Path, suffix: str, words: str, document: J
     assert found["file"] == str(lenet)
 
 
+def test_that_code_holds_no_weights_is_said(lenet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, alone = lenet.with_name("out.py"), "; it holds the layers alone, without weights"
+    edit(lenet, *edits("rename fc1 first"), "-o", out)
+    assert capsys.readouterr().err == f"seqtui: {out} is written{alone}\n"
+    edit(out, *edits("rename fc2 second"), "--in-place")
+    assert capsys.readouterr().err == f"seqtui: {out} is written\n"
+    edit(out, *edits("fill fc3.bias zeros"), "--in-place")
+    assert capsys.readouterr().err == f"seqtui: {out} is written{alone}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("net.py", '"first"'), ("net.json", '"name":"first"'), ("NET.PY", '"first"')]
+)
+def test_code_and_specs_change_in_place(name: str, word: str, lenet: Path) -> None:
+    source = lenet.with_name(name)
+    edit(lenet, *edits("rename fc3 head"), "-o", source)
+    edit(source, *edits("rename conv1 first"), "--in-place")
+    assert word in source.read_text("utf-8")
+    assert [layer.name for layer in open_model(str(source)).model.layers][-1] == "head"
+    assert only(lenet.parent) == sorted([source.name, lenet.name])
+
+
+def test_model_whose_name_says_no_form_stays_where_it_is(lenet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = lenet.rename(lenet.with_name("weights.bin"))
+    before = other.read_bytes()
+    edit(other, *edits("remove fc3"), "--in-place", code=2)
+    assert capsys.readouterr().err == (
+        f"seqtui: {other}: .bin is no form that can be written\n"
+        "hint: Forms are .safetensors, .py, .json, .pt, .onnx, .pt2.\n"
+    )
+    assert other.read_bytes() == before
+
+
 # Recipes
 
 
@@ -251,11 +309,13 @@ def test_recipe_from_standard_input(lenet: Path) -> None:
         ([LENET, *edits("remove fc3", "set fc2")], 2, "set fc2: needs ARG=VALUE"),
         ([LENET, *edits("remove fc3", "remove fc3")], 2, f"{LENET}: remove fc3: there is no layer fc3"),
         ([LENET, *edits("set fc3 nope=1")], 2, f"{LENET}: set fc3 nope=1: "),
+        ([LENET, *edits("fix fc9")], 2, f"{LENET}: fix fc9: there is no layer fc9"),
+        ([LENET, *edits("set pool1 kernel_size=99", "fix")], 2, f"{LENET}: fix: no fix is known: pool1 "),
         ([LENET, "-f", "recipe"], 2, "recipe: line 3: there is no edit st"),
         ([LENET, "-f", "bytes"], 2, "bytes: this is no text"),
         ([LENET, "-f", "missing"], 4, "missing: there is no such file"),
         ([LENET, "-f", "."], 4, ".: it cannot be read: Is a directory"),
-        ([LENET, *edits("remove fc3"), "-o", "out.pt"], 2, ".pt is no form that can be written"),
+        ([LENET, *edits("remove fc3"), "-o", "out.bin"], 2, ".bin is no form that can be written"),
         ([LENET, *edits("remove fc3"), "-o", "no/out.safetensors"], 4, "no/out.safetensors: it cannot be written"),
         (["bytes", *edits("remove fc3")], 3, "bytes: "),
         (["missing", *edits("remove fc3")], 4, "missing: there is no such file"),

@@ -81,7 +81,7 @@ def test_input_is_the_models(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["lenet5", "--input", "x"], 2, "'x' is no input shape"),
         (["lenet5", "mlp"], 2, "unrecognized arguments: mlp"),
         (["lenet5", "-o", "there.safetensors"], 4, "there.safetensors: it exists already"),
-        (["lenet5", "-o", "net.pt"], 2, "net.pt: .pt is no form that can be written"),
+        (["lenet5", "-o", "net.bin"], 2, "net.bin: .bin is no form that can be written"),
         (["lenet5", "-o", "no/net.py"], 4, "no/net.py: it cannot be written"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
+import select
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
+from typing import get_args
 
+import numpy as np
 import pytest
 import torch
+from running import subject_of
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from seqtui.engine.door import Engine, Initialise, Making
-from seqtui.errors import EngineError
+import seqtui
+from seqtui.engine.__main__ import HANDLERS
+from seqtui.engine.door import MOMENT, Engine
+from seqtui.engine.requests import (
+    Device,
+    Devices,
+    Export,
+    Feed,
+    Forward,
+    Initialise,
+    Making,
+    Maps,
+    Progress,
+    Request,
+    RunResult,
+    RunSettings,
+    Subject,
+    TorchinfoTable,
+    Trace,
+)
+from seqtui.errors import CancelledError, EngineError, FileError, OutOfMemoryError
 from seqtui.model.tensors import Shape
 
 torch.set_num_threads(1)
@@ -80,27 +108,276 @@ def test_what_torch_refuses_is_told_and_the_process_lives(engine: Engine, tmp_pa
     assert (tmp_path / "right").exists()
 
 
-def test_a_process_that_is_killed_is_told_and_started_again(tmp_path: Path) -> None:
-    engine = Engine()
-    engine.ask(Initialise((), "", str(tmp_path / "first")))
+# What becomes of us when something becomes of it
+
+
+NET = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return subject_of(NET, tmp_path_factory.mktemp("model") / "net.safetensors", (2, 4))
+
+
+REQUESTS = ("Initialise", "Forward", "Maps", "Devices", "Trace", "TorchinfoTable", "Export")
+
+
+@pytest.fixture(params=REQUESTS)
+def request_of_a_kind(request: pytest.FixtureRequest, subject: Subject, tmp_path: Path) -> Request:
+    """One of each."""
+    requests: dict[str, Request] = {
+        "Initialise": Initialise((making("bias", (8,)),), "", str(tmp_path / "new")),
+        "Forward": Forward(subject, RunSettings()),
+        "Maps": Maps("0", 8, 8),
+        "Devices": Devices(),
+        "Trace": Trace(subject.model),
+        "TorchinfoTable": TorchinfoTable(subject.model, None),
+        "Export": Export(subject, str(tmp_path / "out.pt")),
+    }
+    return requests[str(request.param)]
+
+
+def test_every_kind_of_request_is_tried() -> None:
+    assert (
+        sorted(REQUESTS)
+        == sorted(kind.__name__ for kind in get_args(Request))
+        == sorted(kind.__name__ for kind in HANDLERS)
+    )
+
+
+def state_of(engine: Engine) -> str:
+    return engine.state
+
+
+def process_of(engine: Engine) -> int:
     assert engine._process is not None
-    os.kill(engine._process.pid, signal.SIGSTOP)  # so that it is asked, and answers nothing
-    threading.Timer(0.3, os.kill, (engine._process.pid, signal.SIGKILL)).start()
-    with pytest.raises(EngineError, match="killed, most likely for lack of memory"):
-        engine.ask(Initialise((), "", str(tmp_path / "second")))
-    engine.ask(Initialise((), "", str(tmp_path / "third")))
-    assert (tmp_path / "third").exists()
+    return engine._process.pid
+
+
+def test_a_process_that_is_killed_is_told_and_started_again(request_of_a_kind: Request) -> None:
+    engine = Engine()
+    with pytest.raises(OutOfMemoryError, match="torch's process was killed, most likely for lack of memory"):
+        engine.ask(request_of_a_kind, lambda _: os.kill(process_of(engine), signal.SIGKILL))
+    assert state_of(engine) == "ended"
+    with pytest.raises(EngineError, match="torch's process was ended by SIGSEGV"):
+        engine.ask(request_of_a_kind, lambda _: os.kill(process_of(engine), signal.SIGSEGV))
     engine.close()
 
 
-def test_cancelling_ends_a_request_that_hangs(tmp_path: Path) -> None:
+def test_a_process_that_hangs_is_cancelled(request_of_a_kind: Request) -> None:
     engine = Engine()
-    engine.ask(Initialise((), "", str(tmp_path / "first")))
-    assert engine._process is not None
-    os.kill(engine._process.pid, signal.SIGSTOP)
-    threading.Timer(0.3, engine.cancel).start()
-    with pytest.raises(EngineError, match="killed"):
-        engine.ask(Initialise((), "", str(tmp_path / "second")))
+
+    def hang(_: Progress) -> None:
+        os.kill(process_of(engine), signal.SIGSTOP)
+        engine.cancel()
+
+    with pytest.raises(CancelledError, match="cancelled"):
+        engine.ask(request_of_a_kind, hang)
+    assert state_of(engine) == "ended"
+    engine.close()
+
+
+def test_closing_frees_whoever_waits_for_a_process_that_hangs(request_of_a_kind: Request) -> None:
+    engine, hangs, errors = Engine(), threading.Event(), []
+
+    def hang(_: Progress) -> None:
+        os.kill(process_of(engine), signal.SIGSTOP)
+        hangs.set()
+
+    def ask() -> None:
+        try:
+            engine.ask(request_of_a_kind, hang)
+        except EngineError as error:
+            errors.append(type(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]  # the other one waits for its turn
+    for thread in threads:
+        thread.start()
+    assert hangs.wait(60)
+    start = monotonic()
+    engine.close()
+    assert monotonic() - start < MOMENT
+    for thread in threads:
+        thread.join(60)
+    assert errors == [CancelledError, CancelledError]
+    with pytest.raises(CancelledError):
+        engine.ask(Devices())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_a_process_without_memory_is_told_and_started_again(request_of_a_kind: Request) -> None:
+    import resource
+
+    engine = Engine()
+
+    def starve(_: Progress) -> None:
+        resource.prlimit(process_of(engine), resource.RLIMIT_AS, (1 << 27, 1 << 27))
+
+    with pytest.raises(EngineError, match=r"^(torch's process|torch cannot be imported|torch: )"):
+        engine.ask(request_of_a_kind, starve)
+    assert "cpu" in [device.name for device in asked(engine, Devices())]
+    engine.close()
+
+
+def asked(engine: Engine, request: Devices) -> tuple[Device, ...]:
+    answer = engine.ask(request)
+    assert isinstance(answer, tuple)
+    return answer
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_too_little_memory_for_a_layer_leaves_the_process_alive(engine: Engine, tmp_path: Path) -> None:
+    import resource
+
+    small = subject_of(NET, tmp_path / "small.safetensors", (2, 4))
+    engine.ask(Forward(small, RunSettings()))
+    process = process_of(engine)
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + (256 << 20)
+    resource.prlimit(process, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    large = subject_of(nn.Sequential(nn.ConstantPad1d((0, 1 << 28), 0.0)), tmp_path / "large.safetensors", (1, 1))
+    with pytest.raises(
+        OutOfMemoryError, match=r"^0: there is not enough memory: it asks for another 1.07 GB$"
+    ) as caught:
+        engine.ask(Forward(large, RunSettings()))
+    assert caught.value.exit_code == 5
+    engine.ask(Forward(small, RunSettings()))
+    resource.prlimit(process, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert process_of(engine) == process
+
+
+ENDLESS = RunSettings(passes=10**9)
+
+
+def test_a_run_is_cancelled_while_torch_computes(subject: Subject) -> None:
+    engine = Engine()
+
+    def cancel(progress: Progress) -> None:
+        if progress.words == "pass 3 of 1000000000":
+            assert state_of(engine) == "busy"
+            engine.cancel()
+
+    with pytest.raises(CancelledError):
+        engine.ask(Forward(subject, ENDLESS), cancel)
+    assert isinstance(engine.ask(Forward(subject, RunSettings())), RunResult)
+    engine.close()
+
+
+def test_cancelling_nothing_keeps_the_process(engine: Engine) -> None:
+    engine.ask(Devices())
+    process = process_of(engine)
+    engine.cancel()
+    engine.ask(Devices())
+    assert process_of(engine) == process
+
+
+def test_the_state_is_told(subject: Subject) -> None:
+    engine, states = Engine(), []
+    assert state_of(engine) == ""
+    engine.ask(Forward(subject, RunSettings()), lambda progress: states.append((progress.words, engine.state)))
+    expected = [
+        ("importing torch", "starting"),
+        ("building the model", "busy"),
+        ("running", "busy"),
+        ("timing", "busy"),
+    ]
+    assert states == expected
+    assert state_of(engine) == "ready"
+    states.clear()
+    engine.ask(Forward(subject, RunSettings()), lambda progress: states.append((progress.words, engine.state)))
+    assert states == expected[2:]
+    engine.close()
+    assert state_of(engine) == "ended"
+
+
+def test_whoever_cannot_bear_to_hear_more_leaves_nothing_behind(subject: Subject) -> None:
+    engine = Engine()
+
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.ask(Forward(subject, RunSettings()), stop)
+    assert isinstance(engine.ask(Forward(subject, RunSettings())), RunResult)
+    engine.close()
+
+
+def test_an_engine_that_nobody_asked_closes(capfd: pytest.CaptureFixture[str]) -> None:
+    engine = Engine()
+    engine.close()
+    engine.close()
+    assert (state_of(engine), capfd.readouterr()) == ("", ("", ""))
+
+
+def test_nothing_that_torch_says_is_printed(engine: Engine, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    net = nn.Sequential(nn.Conv2d(1, 1, 2, padding="same"))  # of which torch warns
+    result = engine.ask(Forward(subject_of(net, tmp_path / "net.safetensors", (1, 1, 4, 4)), RunSettings()))
+    assert isinstance(result, RunResult)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_of_any_kind_arrives_as_it_was_raised(engine: Engine, subject: Subject) -> None:
+    feed = Feed("file", "/nowhere/batch.npy")
+    with pytest.raises(FileError, match="it cannot be read: No such file or directory") as caught:
+        engine.ask(Forward(subject, RunSettings(feed=feed)))
+    assert (caught.value.file, caught.value.exit_code) == (feed.path, 4)
+
+
+ASK_AND_SAY = """
+import sys, pickle
+from seqtui.engine.door import Engine
+engine = Engine()
+request = pickle.load(open(sys.argv[1], "rb"))
+engine.ask(request, lambda progress: progress.words.startswith("pass") and print(engine._process.pid, flush=True))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a way to wait for another's child")
+def test_the_process_leaves_when_we_are_killed_in_the_middle_of_a_run(subject: Subject, tmp_path: Path) -> None:
+    (tmp_path / "request").write_bytes(pickle.dumps(Forward(subject, ENDLESS)))
+    command = [sys.executable, "-c", ASK_AND_SAY, str(tmp_path / "request")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as asking:
+        assert asking.stdout is not None
+        ended = os.pidfd_open(int(asking.stdout.readline()))
+        asking.kill()
+    assert select.select([ended], [], [], 60)[0] == [ended]
+    os.close(ended)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from seqtui.engine.door import WITHOUT_TORCH, Engine
+from seqtui.errors import EngineError
+for kind in WITHOUT_TORCH:
+    try:
+        Engine().ask(kind.__new__(kind, *kind._fields))
+    except EngineError as error:
+        print(error.line())
+"""
+
+
+def test_without_torch_every_request_is_a_sentence() -> None:
+    root = str(Path(seqtui.__file__).parent.parent)
+    command = [sys.executable, "-I", "-S", "-c", WITHOUT_TORCH, root]  # without the packages that are installed
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(REQUESTS)
+    assert all(re.fullmatch(r"torch is not installed, and [a-z' ]+ by it alone", line) for line in lines)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_device_that_an_error_left_useless_is_there_again_for_the_next_request(tmp_path: Path) -> None:
+    engine = Engine()
+    net = nn.Sequential(nn.Embedding(3, 2))
+    subject = subject_of(net, tmp_path / "net.safetensors", (1, 2), "int64")
+    np.save(tmp_path / "batch.npy", np.array([[1, 99]]))
+    settings = RunSettings(device="cuda", feed=Feed("file", str(tmp_path / "batch.npy")))
+    with pytest.raises(EngineError, match="device-side assert"):
+        engine.ask(Forward(subject, settings))
+    assert isinstance(engine.ask(Forward(subject, settings._replace(feed=Feed()))), RunResult)
     engine.close()
 
 

@@ -54,6 +54,12 @@ def loads(code: str, *arguments: str) -> set[str]:
         ["summary", "--help"],
         ["summary", LENET],
         ["summary", LENET, "--json"],
+        ["summary", LENET, "--style", "markdown"],
+        ["summary", LENET, "--style", "torchinfo"],
+        ["run", "--help"],
+        ["run", LENET],
+        ["run", LENET, "--json"],
+        ["convert", "--help"],
         ["edit", "--help"],
         ["edit", LENET, "-e", WIDER, "-e", "fix"],
         ["edit", LENET, "-e", WIDER, "-e", "fix", "--json"],
@@ -64,6 +70,11 @@ def loads(code: str, *arguments: str) -> set[str]:
 )
 def test_standard_library_alone(arguments: list[str]) -> None:
     assert loads(COMMAND, *arguments) == {"seqtui"}
+
+
+@pytest.mark.parametrize("suffix", ["pt", "py", "md"])
+def test_exports_are_standard_library_alone(suffix: str, tmp_path: Path) -> None:
+    assert loads(COMMAND, "convert", LENET, str(tmp_path / f"net.{suffix}")) == {"seqtui"}
 
 
 def test_import_loads_nothing() -> None:
@@ -153,6 +164,23 @@ def test_without_torch_edits_that_make_nothing_anew_are_written(bare: str, tmp_p
     )
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.splitlines()[0].endswith("torch is not installed, and new weights are made by it alone")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["run", LENET], "models are run"),
+        (["summary", LENET, "--style", "torchinfo"], "torchinfo's table is made"),
+        (["convert", LENET, "net.pt"], "exports are written"),
+    ],
+    ids=["run", "torchinfo", "convert"],
+)
+def test_without_torch_the_command_says_so(arguments: list[str], what: str, bare: str, tmp_path: Path) -> None:
+    command = [bare, "-m", "seqtui", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.splitlines()[0].endswith(f"torch is not installed, and {what} by it alone")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_torch_the_screens_open(bare: str) -> None:

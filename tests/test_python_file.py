@@ -94,7 +94,7 @@ def test_saved_into_its_own_file_the_edits_count_as_saved(code: Path) -> None:
     do(workspace, "set 0 out_features=8")
     do(workspace, "set 2 in_features=8")
     assert workspace.is_changed
-    assert workspace.save() == str(code)
+    assert workspace.save().path == str(code)
     assert code.read_text() == CODE.replace("6", "8")
     assert not workspace.view.is_changed
     workspace.undo()

@@ -9,8 +9,9 @@ from seqtui.cli.output import require_free, say, width, write_json, write_lines
 from seqtui.documents import edit_document
 from seqtui.errors import EditError, FileError, SeqtuiError
 from seqtui.formats import open_model
-from seqtui.model.edit import Batch, Edit
+from seqtui.model.edit import Edit
 from seqtui.model.edits import parse_edit, parse_edits
+from seqtui.model.problems import NothingToFixError
 from seqtui.plan_text import plan_lines
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, summary_lines
@@ -26,7 +27,8 @@ def run(options: SimpleNamespace) -> int:
         require_free(options.output, options.force)
     workspace = Workspace(open_model(options.model))
     try:
-        workspace.do(Batch(tuple(edits)))
+        for edit in edits:
+            _do(edit, workspace)
         return _finish(workspace, options)
     except SeqtuiError as error:
         error.file = error.file or workspace.opened.path
@@ -35,11 +37,21 @@ def run(options: SimpleNamespace) -> int:
         workspace.close()
 
 
+def _do(edit: Edit, workspace: Workspace) -> None:
+    """One edit; a fix where everything fits is done already, and that is said. Raises EditError that names it."""
+    try:
+        workspace.do(edit)
+    except NothingToFixError as error:
+        say(error.message)
+    except EditError as error:
+        raise EditError(f"{edit}: {error.message}", error.hint) from None
+
+
 def _finish(workspace: Workspace, options: SimpleNamespace) -> int:
     """Write and print the model as it is now; the exit code."""
     plan = workspace.plan()
     weights = [] if options.json else plan_lines(plan, workspace.view, width())  # of what is to be saved: before it is
-    written = workspace.save(options.output, options.force) if options.output or options.in_place else ""
+    saved = workspace.save(options.output, options.force) if options.output or options.in_place else None
     view = workspace.view
     if options.json:
         write_json(edit_document(view, plan))
@@ -48,7 +60,7 @@ def _finish(workspace: Workspace, options: SimpleNamespace) -> int:
         notes = [[Piece(f"note: {safe_text(note)}", "dim")] for note in view.opened.notes]
         write_lines([*layers, [], *weights, *notes], options)
         sys.stdout.flush()
-        say(f"{written} is written" if written else "nothing is written; -o FILE or --in-place writes it")
+        say(saved.sentence if saved else "nothing is written; -o FILE or --in-place writes it")
     return 1 if view.inference.problems else 0
 
 

@@ -51,8 +51,7 @@ def _without_screen(workspace: Workspace, options: SimpleNamespace) -> int:
     """Write the model, or print it with a line of advice; the exit code."""
     view = workspace.view
     if options.output:
-        workspace.save(is_sure=options.force)
-        say(f"{options.output} is written")
+        say(workspace.save(is_sure=options.force).sentence)
     else:
         write_lines(summary_lines(view.model, view.inference, options.template or "new model", width=width()), options)
         say("nothing is written; -o FILE writes it" if options.template else "an empty model; --list shows templates")

@@ -73,6 +73,6 @@ def _as_text(options: SimpleNamespace) -> int:
     """What `summary` prints, and one line of advice; 0, since nothing was asked about shapes that fit."""
     from seqtui.cli import summary
 
-    summary.run(SimpleNamespace(**{**vars(options), "depth": None, "json": False}))
+    summary.run(SimpleNamespace(**{**vars(options), "depth": None, "json": False, "style": "table"}))
     sys.stderr.write("seqtui: no screen to open here; run it in a terminal, or use seqtui summary\n")
     return 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,13 @@ from seqtui.errors import FileError
 from seqtui.safe_text import safe_text
 
 if TYPE_CHECKING:
+    from seqtui.engine.door import Told
+    from seqtui.engine.requests import Progress
     from seqtui.summary_text import Piece
+
+
+PROGRESS_SECONDS = 0.1
+"""How long a line about progress stands at the least."""
 
 
 def is_terminal() -> bool:
@@ -51,6 +59,33 @@ def write_json(document: object) -> None:
 def say(words: str) -> None:
     """A line for whoever typed the command, on stderr; stdout is data."""
     sys.stderr.write(f"seqtui: {safe_text(words, limit=2000)}\n")
+
+
+@contextmanager
+def progress() -> Iterator[Told | None]:
+    """Something to tell how far torch is, in one line on stderr that is gone at the end; None where nobody looks."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+
+    last = -PROGRESS_SECONDS
+
+    def told(step: Progress) -> None:
+        nonlocal last
+        if monotonic() - last >= PROGRESS_SECONDS:
+            last = monotonic()
+            _rewrite_line(safe_text(step.words, limit=70))
+
+    try:
+        yield told
+    finally:
+        _rewrite_line("")
+
+
+def _rewrite_line(text: str) -> None:
+    """Put a text in place of the line that the cursor of the terminal is in. Source: ECMA-48, EL."""
+    sys.stderr.write(f"\r\x1b[K{text}")
+    sys.stderr.flush()
 
 
 def require_free(path: str, is_forced: bool) -> None:

@@ -93,7 +93,7 @@ def _add_input(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--input", metavar="SHAPE", help="what the model is fed: 1,3,32,32 or 4,12:int64")
 
 
-def _add_json(verb: argparse.ArgumentParser) -> None:
+def _add_json(verb: argparse._ActionsContainer) -> None:
     verb.add_argument("--json", action="store_true", help="a JSON document on stdout")
 
 
@@ -139,8 +139,14 @@ def _edit_forms() -> str:
 def _summary(verb: argparse.ArgumentParser) -> None:
     _add_model(verb)
     _add_input(verb)
-    verb.add_argument("--depth", metavar="N", type=_depth, help="show so many levels of layers in the table")
-    _add_json(verb)
+    verb.add_argument(
+        "--depth", metavar="N", type=_whole("number of levels"), help="show so many levels of layers in the table"
+    )
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument(
+        "--style", choices=("table", "markdown", "torchinfo"), default="table", help="torchinfo's own table needs torch"
+    )
+    _add_json(form)
 
 
 def _weights(verb: argparse.ArgumentParser) -> None:
@@ -151,12 +157,49 @@ def _weights(verb: argparse.ArgumentParser) -> None:
     _add_json(verb)
 
 
-def _depth(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of levels")
-    return int(text)
+def _run(verb: argparse.ArgumentParser) -> None:
+    _add_model(verb)
+    _add_input(verb)
+    verb.add_argument(
+        "--from", metavar="WHAT", dest="feed", default="normal", help="zeros, ones, normal, a .npy batch or an image"
+    )
+    verb.add_argument(
+        "--seed", metavar="N", type=_whole("seed"), help="of all that is random, in the input and in the model"
+    )
+    verb.add_argument("--device", metavar="D", default="cpu", help="cpu, cuda:0, mps, xpu or meta")
+    _add_dtype(verb, "run in this type: float32, bf16, f16")
+    verb.add_argument("--train", action="store_true", help="in training mode: dropout acts")
+    verb.add_argument(
+        "--passes", metavar="N", type=_whole("number of passes", 1), default=1, help="how often, to see what differs"
+    )
+    verb.add_argument("--backward", action="store_true", help="the gradient of every parameter too")
+    _add_json(verb)
 
 
+def _convert(verb: argparse.ArgumentParser) -> None:
+    _add_model(verb)
+    verb.add_argument("output", metavar="OUT", help=f"{OUTPUT}, a .md table, {EXPORT}")
+    _add_input(verb)
+    _add_dtype(verb, "write floating numbers in this type: float32, bf16, f16")
+    _add_force(verb)
+
+
+def _add_dtype(verb: argparse.ArgumentParser, words: str) -> None:
+    verb.add_argument("--dtype", metavar="T", default="", help=words)
+
+
+def _whole(what: str, least: int = 0) -> Callable[[str], int]:
+    """What reads a whole number that torch can hold."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
+        return int(text)
+
+    return read
+
+
+EXPORT = "or for torch and others .pt, .pt2 or .onnx"
 OUTPUT = "a new .safetensors file, .py code or .json spec"
 
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
@@ -168,6 +211,16 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
         _edit,
         "change layers and weights; without -o or --in-place it is only shown what would be written",
         "seqtui edit lenet5.safetensors -e 'set fc1 out_features=64' -e fix -o small.safetensors",
+    ),
+    "run": (
+        _run,
+        "what comes out of each layer, in numbers and in time",
+        "seqtui run lenet5.safetensors --train --passes 20 --backward",
+    ),
+    "convert": (
+        _convert,
+        "the model in another form, each read back and compared",
+        "seqtui convert lenet5.safetensors lenet5.onnx",
     ),
 }
 """What adds each verb's options, what it does, an example."""

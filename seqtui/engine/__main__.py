@@ -7,40 +7,77 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from queue import SimpleQueue
+from threading import Thread
+from typing import IO, TypeAlias
 
-from seqtui.engine import door
-from seqtui.engine.initialise import initialise
-from seqtui.errors import SeqtuiError
+from seqtui.engine import requests
+from seqtui.engine.door import LastWords, read_message, write_message
+from seqtui.engine.workbench import Workbench
+from seqtui.errors import EngineError, SeqtuiError
 
-HANDLERS: dict[type[door.Request], Callable[[door.Request], object]] = {door.Initialise: initialise}
+Handler: TypeAlias = Callable[[requests.Request, Workbench], object]
+
+HANDLERS: Mapping[type[requests.Request], str] = {
+    requests.Initialise: "seqtui.engine.initialise:initialise",
+    requests.Forward: "seqtui.engine.run:forward",
+    requests.Maps: "seqtui.engine.maps:maps",
+    requests.Devices: "seqtui.engine.devices:devices",
+    requests.Trace: "seqtui.engine.trace:trace",
+    requests.TorchinfoTable: "seqtui.engine.torchinfo_table:torchinfo_table",
+    requests.Export: "seqtui.engine.export:export",
+}
+"""What answers a request: a module, and in it a function of the request and the workbench. It raises SeqtuiError."""
 
 
 def main() -> None:
     """Answer until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests = os.fdopen(os.dup(0), "rb")
+    incoming = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    waiting: SimpleQueue[requests.Request] = SimpleQueue()
+    Thread(target=_listen, args=(incoming, waiting), daemon=True).start()
+    write = partial(write_message, answers)
+    workbench = Workbench(write)
     while True:
-        try:
-            request = door.read_message(requests)
-        except EOFError:
-            return
-        door.write_message(answers, _answer(request))
+        request = waiting.get()
+        if "torch" not in sys.modules:
+            write(requests.IMPORTING)
+        write(_answer(request, workbench))
 
 
-def _answer(request: object) -> object:
-    """What the request gives, or why not; an error of torch is an answer too."""
-    assert isinstance(request, door.Request)
+def _listen(incoming: IO[bytes], waiting: SimpleQueue[requests.Request]) -> None:
+    """Take requests in; end the process, whatever it is doing, once the other end is closed."""
     try:
-        return HANDLERS[type(request)](request)
+        while isinstance(request := read_message(incoming), requests.Request):
+            waiting.put(request)
+    finally:
+        os._exit(0)
+
+
+def _answer(request: requests.Request, workbench: Workbench) -> object:
+    """What the request gives, or why not; an error of torch is an answer too."""
+    try:
+        import_module("torch")
+    except Exception as error:  # noqa: BLE001  a broken installation may raise anything
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return LastWords(EngineError(f"torch cannot be imported: {said}"))  # half of it may be there
+    from seqtui.engine.refusal import is_past_use, refusal
+
+    module, _, function = HANDLERS[type(request)].partition(":")
+    try:
+        handler: Handler = getattr(import_module(module), function)
+        return handler(request, workbench)
     except SeqtuiError as error:
-        return door.Failure(error.line(), error.hint)
-    except MemoryError:
-        return door.Failure("there is not enough memory")
+        return LastWords(error) if is_past_use(error.__cause__) else error
     except Exception as error:  # noqa: BLE001  torch raises what it likes, and whoever asked is told
-        return door.Failure(f"torch: {type(error).__name__}: {error}".partition("\n")[0])
+        told = refusal(f"torch: {type(error).__name__}", error)
+        return LastWords(told) if is_past_use(error) else told
 
 
 if __name__ == "__main__":

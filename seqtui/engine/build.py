@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING
 
 from seqtui.engine import require_torch
 from seqtui.engine.arguments import NO_ARGUMENTS, named_tensors, new_layer
+from seqtui.engine.devices import require_device
 from seqtui.engine.modules import STATE_DICT_HINT, spec_of, tensor_info
-from seqtui.errors import EngineError, FormatError, SeqtuiError, UsageError
+from seqtui.engine.numbers import NewNumbers, as_bytes, stored_tensor
+from seqtui.engine.refusal import is_out_of_memory, refusal
+from seqtui.engine.requests import Making
+from seqtui.errors import EngineError, FormatError, OutOfMemoryError, SeqtuiError, UsageError
 from seqtui.formats import open_model
 from seqtui.formats.safetensors import TensorData, write_safetensors
 from seqtui.formats.tensor_source import TensorSource
+from seqtui.model.inputs import require_sequential
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError
 from seqtui.model.spec import InputSpec, LayerSpec, LayerValue, ModelSpec, Value
 from seqtui.model.spec_json import REPEATS, SPEC_KEY, SpecError, spec_to_json
-from seqtui.model.tensors import DTYPES, TORCH_DTYPES, Shape, TensorInfo, is_possible
+from seqtui.model.tensors import DTYPES, TORCH_DTYPES, NewTensor, Shape, TensorInfo, TensorRef, is_possible
+from seqtui.model.tree import find_tensor
 from seqtui.words import bytes_words, shape_words
 
 if TYPE_CHECKING:
@@ -70,6 +76,9 @@ def load_sequential(path: str | os.PathLike[str], device: str | torch.device = "
     require_torch()
     opened = open_model(os.fspath(path))
     try:
+        for name, layer in opened.model.walk():
+            if opened.model.is_sequential and not layer.is_called:
+                raise FormatError(f"{name} is beside the layers in the file, and no network would hold it")
         return build(opened.model, opened.sources, device)
     except SeqtuiError as error:
         error.file = error.file or opened.path
@@ -78,18 +87,18 @@ def load_sequential(path: str | os.PathLike[str], device: str | torch.device = "
         opened.close()
 
 
-def build(model: ModelSpec, sources: Mapping[str, TensorSource], device: str | torch.device = "cpu") -> nn.Sequential:
+def build(
+    model: ModelSpec, sources: Mapping[str, TensorSource], device: str | torch.device = "cpu", dtype: str = ""
+) -> nn.Sequential:
     """The network that a spec describes, with the numbers of its tensors read from the open `sources`.
 
-    Tensors have the type that the file gives them, and nothing else of the file stays in use. On the meta device none
-    is read. For modes, ties and layers switched off, and for what is raised, see `load_sequential`.
+    Those that a save would make are made, the same. Tensors have the type that the file gives them, floating ones the
+    `dtype` (torch's word) where one is given, and nothing else of the file stays in use. On the meta device none is
+    read. For modes, ties and layers switched off, and for what is raised, see `load_sequential`; OutOfMemoryError where
+    the device has no room.
     """
-    if not model.is_sequential:
-        raise FormatError(
-            "the file does not say how its layers are connected, so no network can be built from it",
-            hint="seqtui.save(net, path) writes an nn.Sequential with its layers.",
-        )
-    return _Builder(sources, _device(device)).sequential("", model.root)
+    require_sequential(model)
+    return Builder(model, sources, require_device(device), dtype).sequential("", model.root)
 
 
 def input_spec(shape: Sequence[int], dtype: torch.dtype | str | None = None) -> InputSpec:
@@ -119,35 +128,30 @@ def _chunks(tensor: torch.Tensor) -> Iterator[memoryview]:
     yield as_bytes(tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()).numpy().data
 
 
-def _device(name: str | torch.device) -> torch.device:
-    """A device that can hold a tensor. Raises EngineError."""
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-        reason = str(error).partition("\n")[0].partition(". ")[0]
-        raise EngineError(f"there is no device {name} here: {reason}", hint="`cpu` is always there.") from error
-    return device
-
-
-class _Builder:
+class Builder:
     """One network in the making: what it reads from, where its numbers go, and those already in place."""
 
-    def __init__(self, sources: Mapping[str, TensorSource], device: torch.device) -> None:
+    def __init__(
+        self, model: ModelSpec, sources: Mapping[str, TensorSource], device: torch.device, dtype: str = ""
+    ) -> None:
+        self.model = model
         self.sources = sources
         self.device = device
+        self.dtype = dtype
+        """Of floating tensors, torch's word; empty for that of the file."""
         self.owners: dict[str, torch.Tensor] = {}
         """By the full name that a spec ties others to."""
+        self.new = NewNumbers()
 
     def sequential(self, path: str, layer: LayerSpec) -> nn.Sequential:
-        """A Sequential and all inside, in order and under the names of the spec."""
+        """A Sequential and all inside that is called, in order and under the names of the spec."""
         from torch import nn
 
         network = nn.Sequential()
         prefix = f"{path}." if path else ""
         for child in layer.layers:
+            if not child.is_called:
+                continue
             module = self.layer(prefix + child.name, child)
             try:
                 network.add_module(child.name, module)
@@ -179,30 +183,45 @@ class _Builder:
         from torch import nn
 
         full_name = f"{path}.{name}"
-        tensor = self.read(full_name, next(info for info in layer.tensors if info.name == name))
+        tensor = self.placed(full_name, layer, next(info for info in layer.tensors if info.name == name))
         if is_parameter:
             can_learn = tensor.is_floating_point() or tensor.is_complex()
             tensor = nn.Parameter(tensor, requires_grad=can_learn and name not in layer.frozen)
         owner = self.owners.setdefault(layer.tied.get(name, full_name), tensor)
         return owner if owner is tensor or _is_same(owner, tensor) else tensor
 
-    def read(self, name: str, info: TensorInfo) -> torch.Tensor:
-        """A tensor's numbers from its source, on the device; on meta without them."""
+    def placed(self, name: str, layer: LayerSpec, info: TensorInfo) -> torch.Tensor:
+        """A tensor's numbers on the device, of the type that was asked for; on meta without them."""
         import torch
 
         dtype = _torch_dtype(name, info)
-        if info.stored is None:
-            raise FormatError(f"{name} has no numbers in the file")
+        wanted: torch.dtype = getattr(torch, self.dtype) if self.dtype and dtype.is_floating_point else dtype
         if self.device.type == "meta":
-            return torch.empty(info.shape, dtype=dtype, device=self.device)
+            return torch.empty(info.shape, dtype=wanted, device=self.device)
         try:
-            tensor = torch.empty(info.shape, dtype=dtype)
-            self.sources[info.stored.source_id].read_into(info.stored.name, 0, as_bytes(tensor).numpy().data)
-            return tensor.to(self.device)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one, and so is what a full CPU gives
-            raise EngineError(
-                f"{name} does not fit on {self.device}: it needs {bytes_words(info.nbytes)}", hint="Try another device."
-            ) from error
+            return self.numbers(name, layer, info).to(self.device, wanted)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise refusal(name, error) from error
+            message = f"{name} does not fit on {self.device}: it needs {bytes_words(info.nbytes)}"
+            raise OutOfMemoryError(message, hint="Try another device.") from error
+
+    def numbers(self, name: str, layer: LayerSpec, info: TensorInfo) -> torch.Tensor:
+        """A tensor's numbers on the CPU: from its source, or as a save makes them; what is tied is its owner's."""
+        if info.name in layer.tied and isinstance(info.ref, NewTensor):
+            name = layer.tied[info.name]
+            place = find_tensor(self.model, name)
+            if place is not None:
+                layer = self.model.layer(place[0])
+                info = next(tensor for tensor in layer.tensors if tensor.name == place[1])
+        match info.ref:
+            case TensorRef() as ref:
+                return stored_tensor(self.sources[ref.source_id], ref.name)
+            case NewTensor(keep=keep) as ref:
+                kept = partial(stored_tensor, self.sources[keep.source_id], keep.name) if keep else None
+                return self.new.tensor(Making.of(name, layer, info, ref), kept)
+            case _:
+                raise FormatError(f"{name} has no numbers in the file")
 
 
 def _empty_layer(path: str, layer: LayerSpec) -> nn.Module:
@@ -257,13 +276,6 @@ def _torch_dtype(name: str, info: TensorInfo) -> torch.dtype:
     if not isinstance(dtype, torch.dtype):
         raise FormatError(f"{name} is of type {info.dtype}, which torch cannot compute with")
     return dtype
-
-
-def as_bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous tensor's own bytes, as one row of uint8 that shares its memory."""
-    import torch
-
-    return tensor.detach().view(-1).view(torch.uint8)
 
 
 def _is_same(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""What may be asked of torch, and the process that it lives in: nothing here imports torch.
+"""The process that torch lives in, and how it is asked: nothing here imports torch.
 
 Requests and answers are values that cross a pair of pipes; weights stay in files. The process is started when it is
 first needed. Whatever happens to it, a crash in a kernel or a lack of memory, is told in a sentence, and the next
@@ -14,140 +14,213 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from threading import Lock
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple, TypeAlias
 
-from seqtui.errors import EngineError
-from seqtui.model.spec import Value
-from seqtui.model.tensors import Shape
+from seqtui.engine.requests import (
+    IMPORTING,
+    Devices,
+    Export,
+    Forward,
+    Initialise,
+    Maps,
+    Progress,
+    Request,
+    TorchinfoTable,
+    Trace,
+)
+from seqtui.errors import CancelledError, EngineError, OutOfMemoryError, SeqtuiError
 
 LENGTH_BYTES = 8
 """Each message is its length, little-endian, and a pickle: both ends are this program."""
+MOMENT = 2.0
+"""Seconds that a process which was killed is waited for."""
+
+WITHOUT_TORCH: Mapping[type[Request], str] = {
+    Initialise: "new weights are made",
+    Forward: "models are run",
+    Maps: "models are run",
+    Devices: "devices are found",
+    Trace: "shapes are followed",
+    TorchinfoTable: "torchinfo's table is made",
+    Export: "exports are written",
+}
+"""What of a request needs torch."""
+
+State: TypeAlias = Literal["", "starting", "ready", "busy", "ended"]
+"""Of the process: not needed so far, importing torch, idle, at work, and gone until it is needed again."""
+Told: TypeAlias = Callable[[Progress], None]
 
 
-class Making(NamedTuple):
-    """One tensor to be made."""
+class LastWords(NamedTuple):
+    """The answer of a process that cannot go on after it: an error on some devices leaves them useless to it."""
 
-    name: str
-    """Its full name, also in the file of what is kept."""
-    kind: str
-    args: Mapping[str, Value]
-    """Of the layer that it belongs to."""
-    own_name: str
-    """In that layer: `weight`."""
-    dtype: str
-    """torch's word."""
-    shape: Shape
-    seed: int
-    init: str | None
-    """As in NewTensor."""
-    kept: Shape | None
-    """The leading block that is taken from the file of what is kept; None for nothing."""
-
-
-class Initialise(NamedTuple):
-    """Tensors made as torch makes them, into a safetensors file."""
-
-    tensors: tuple[Making, ...]
-    kept_path: str
-    """A safetensors file with the tensors of which something is kept, each under its new full name."""
-    path: str
-    """The file to write. The answer is None."""
-
-
-Request = Initialise
-
-
-class Failure(NamedTuple):
-    """The answer to what torch refused."""
-
-    message: str
-    hint: str = ""
+    error: SeqtuiError
 
 
 class Engine:
-    """torch in a process of its own."""
+    """torch in a process of its own. One request at a time; the others wait for their turn."""
 
     def __init__(self) -> None:
+        self.state: State = ""
+        """May be read from any thread."""
         self._process: subprocess.Popen[bytes] | None = None
         self._words: IO[bytes] | None = None
         """What the process says, kept from the screen."""
-        self._lock = Lock()
+        self._turn = Lock()
+        """Whoever asks has it until the answer; only then are pipes opened and closed."""
+        self._guard = Lock()
+        """Held for a moment by whoever starts the process or ends it."""
+        self._is_asked = False
+        self._is_cancelled = False
+        self._is_closed = False
 
-    def ask(self, request: Request) -> object:
-        """The answer, however long it takes: call it from a thread. Raises EngineError."""
-        with self._lock:
-            process = self._running()
+    def ask(self, request: Request, told: Told | None = None) -> object:
+        """The answer, however long it takes: call it from a thread. `told` hears, in that thread, how far it is.
+
+        Raises what the request raises, CancelledError after `cancel` and `close`, OutOfMemoryError where memory ran
+        out, and EngineError for whatever else became of torch.
+        """
+        with self._turn:
+            process = self._running(request)
             try:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                write_message(process.stdin, request)
-                answer = read_message(process.stdout)
-            except (OSError, EOFError, pickle.UnpicklingError):
-                raise EngineError(self._last_words()) from None
-        if isinstance(answer, Failure):
-            raise EngineError(answer.message, answer.hint)
+                self._send(process, request)
+                while isinstance(answer := self._receive(process), Progress):
+                    if answer != IMPORTING:
+                        self.state = "busy"
+                    if told is not None:
+                        told(answer)
+            except BaseException:  # also what `told` raises: an answer is under way that nobody wants
+                self._let_go()
+                raise
+            with self._guard:
+                self._is_asked = False
+                is_gone = self._is_cancelled or self._is_closed
+            if is_gone or isinstance(answer, LastWords):
+                self._let_go()
+            else:
+                self.state = "ready"
+        answer = answer.error if isinstance(answer, LastWords) else answer
+        if isinstance(answer, SeqtuiError):
+            raise answer
         return answer
 
     def cancel(self) -> None:
-        """End what is running; whoever waits for it gets an EngineError, and the next request starts anew."""
-        process = self._process
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+        """End what is running, if anything is: whoever waits for it gets a CancelledError. May be called from any
+        thread; the next request starts anew.
+        """
+        with self._guard:
+            if self._is_asked:
+                self._is_cancelled = True
+                _kill(self._process)
 
     def close(self) -> None:
-        """End the process, also one that hangs."""
-        self.cancel()
-        if self._process is not None:
-            self._process.wait()
-            self._forget()
+        """End the process, also one that hangs, and let nobody ask any more. Waits a moment at most."""
+        with self._guard:
+            self._is_closed = True
+            _kill(self._process)
+        if self._turn.acquire(timeout=MOMENT):
+            try:
+                self._let_go()
+            finally:
+                self._turn.release()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self, request: Request) -> subprocess.Popen[bytes]:
         """The process, started where none runs. Raises EngineError where torch is not installed."""
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        if self._process is not None:
-            self._forget()
         if find_spec("torch") is None:
-            raise EngineError("torch is not installed, and new weights are made by it alone", hint="pip install torch")
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115  closed when the process is let go of
-        self._process = subprocess.Popen(
+            what = WITHOUT_TORCH[type(request)]
+            raise EngineError(f"torch is not installed, and {what} by it alone", hint="pip install torch")
+        if self._process is not None and self._process.poll() is not None:
+            self._let_go()
+        with self._guard:
+            if self._is_closed:
+                raise CancelledError("torch's process was closed")
+            self._is_asked, self._is_cancelled = True, False
+            if self._process is None:
+                self.state = "starting"
+                self._words, self._process = _start()
+            else:
+                self.state = "busy"
+            return self._process
+
+    def _send(self, process: subprocess.Popen[bytes], request: Request) -> None:
+        assert process.stdin is not None
+        try:
+            write_message(process.stdin, request)
+        except OSError:
+            raise self._why_ended(process) from None
+
+    def _receive(self, process: subprocess.Popen[bytes]) -> object:
+        assert process.stdout is not None
+        try:
+            return read_message(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            raise self._why_ended(process) from None
+
+    def _why_ended(self, process: subprocess.Popen[bytes]) -> EngineError:
+        """Why there is no answer, once the pipes are at their end."""
+        if self._is_closed or self._is_cancelled:
+            return CancelledError("cancelled")
+        try:
+            code = process.wait(MOMENT)
+        except subprocess.TimeoutExpired:
+            return EngineError("torch's process no longer answers")
+        if code == -signal.SIGKILL:
+            return OutOfMemoryError("torch's process was killed, most likely for lack of memory")
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        said = self._last_line()
+        kind = OutOfMemoryError if "bad_alloc" in said or "MemoryError" in said else EngineError
+        return kind(f"torch's process {how}{f': {said}' if said else ''}")
+
+    def _last_line(self) -> str:
+        """The last that the process said; empty where it said nothing."""
+        assert self._words is not None
+        self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, self._words.tell() - 4000))
+        lines = self._words.read().decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def _let_go(self) -> None:
+        """End the process and forget it. Only for whoever has the turn."""
+        with self._guard:
+            process, words = self._process, self._words
+            self._process = self._words = None
+            self._is_asked = False
+            _kill(process)
+        if process is None or words is None:
+            return
+        self.state = "ended"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(MOMENT)
+        for pipe in (process.stdin, process.stdout, words):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def _start() -> tuple[IO[bytes], subprocess.Popen[bytes]]:
+    """A new process, and the file that takes what it says. Raises EngineError."""
+    try:
+        words = tempfile.TemporaryFile()  # noqa: SIM115  closed when the process is let go of
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "seqtui.engine"],  # without -P a torch.py in the working directory would run
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._words,
+            stderr=words,
             start_new_session=True,
         )
-        return self._process
+    except OSError as error:
+        raise EngineError(f"torch's process cannot be started: {error.strerror}") from None
+    return words, process
 
-    def _last_words(self) -> str:
-        """Why there is no answer, once the process has ended."""
-        assert self._process is not None
-        code = self._process.wait()
-        said = ""
-        if self._words is not None:
-            self._words.seek(0)
-            lines = self._words.read()[-4000:].decode("utf-8", "replace").split("\n")
-            said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        self._forget()
-        if code == -signal.SIGKILL:
-            return "torch's process was killed, most likely for lack of memory"
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return f"torch's process {how}{f': {said}' if said else ''}"
 
-    def _forget(self) -> None:
-        """Let go of a process that has ended."""
-        if self._process is not None:
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-        if self._words is not None:
-            self._words.close()
-        self._process = self._words = None
+def _kill(process: subprocess.Popen[bytes] | None) -> None:
+    """Kill a process, and all that it started, unless it has ended."""
+    if process is not None and process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def write_message(pipe: IO[bytes], message: object) -> None:

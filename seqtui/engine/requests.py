@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from seqtui.formats.byte_source import Stamp
 from seqtui.model.kinds.kind import Signal
-from seqtui.model.spec import ModelSpec, Value
-from seqtui.model.tensors import Shape
+from seqtui.model.spec import LayerSpec, ModelSpec, Value
+from seqtui.model.tensors import DTYPES, NewTensor, Shape, TensorInfo
 
 # New weights
 
@@ -34,6 +34,13 @@ class Making(NamedTuple):
     """As in NewTensor."""
     kept: Shape | None
     """The leading block that is taken from the file of what is kept; None for nothing."""
+
+    @classmethod
+    def of(cls, name: str, layer: LayerSpec, tensor: TensorInfo, ref: NewTensor) -> Making:
+        """How the tensor of a layer, of that full name, is made."""
+        dtype = DTYPES[tensor.dtype].torch
+        kept = ref.kept if ref.keep else None
+        return cls(name, layer.kind or "", dict(layer.args), tensor.name, dtype, tensor.shape, ref.seed, ref.init, kept)
 
 
 class Initialise(NamedTuple):
@@ -119,16 +126,17 @@ class LayerRun(NamedTuple):
     nan: int
     inf: int
     is_nan_born: bool
-    """NaN or Inf came out and none went in."""
+    """NaN or Inf came out and none went in; of a container the layer inside tells it."""
     dead: int | None
     """Units (channels, or features) that gave zero for every sample; None where that is no question."""
     units: int | None
     spread: float | None
-    """The largest standard deviation of any element over the passes; None for one pass."""
+    """The largest standard deviation of any element over the passes, of a very large output over elements evenly taken
+    from it; None for one pass."""
     has_maps: bool
     """Whether `Maps` can be asked of it."""
     gradients: Mapping[str, Gradient]
-    """By the parameter's own name, `weight`; empty without a backward pass."""
+    """By the parameter's own name, `weight`; empty without a backward pass, and without those that are frozen."""
 
 
 class Gradient(NamedTuple):
@@ -148,8 +156,8 @@ class RunResult(NamedTuple):
     passes: int
     fed: str
     """What went in, in words: `normal 1×1×28×28, seed 0`."""
-    seconds: float
-    """Of one forward pass, median."""
+    seconds: float | None
+    """Of one forward pass, median; None on meta, where nothing is computed."""
     output: Shape
     output_dtype: str
     values: tuple[float, ...]
@@ -219,7 +227,8 @@ class Device(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """Follow a model's shapes through torch, on the meta device. The answer is a tuple of `Traced`."""
+    """Follow a model's shapes through torch, on the meta device. The answer is a tuple of `Traced`, the model
+    itself first at ""."""
 
     model: ModelSpec
 
@@ -231,7 +240,7 @@ class Traced(NamedTuple):
     leaving: tuple[Signal, ...]
     """What came out, several where it is a tuple; empty where it raised."""
     message: str = ""
-    """What torch raised, one line; empty where it did not."""
+    """What torch raised, one line; empty where it did not, and in what holds the layer that raised."""
 
 
 class TorchinfoTable(NamedTuple):
@@ -247,6 +256,8 @@ class Export(NamedTuple):
     subject: Subject
     path: str
     """A file that does not exist; the door's caller puts it in its place."""
+    prefix: str = ""
+    """What stands before the name of every tensor, where there are no layers but tensors alone."""
 
 
 class Exported(NamedTuple):
@@ -268,9 +279,5 @@ class Progress(NamedTuple):
     words: str
 
 
-class Failure(NamedTuple):
-    """The answer to what torch refused."""
-
-    message: str
-    hint: str = ""
-    is_out_of_memory: bool = False
+IMPORTING = Progress(0, 0, "importing torch")
+"""What comes first from a process that has just been started."""

@@ -116,6 +116,11 @@ class Inference:
         return {path: info.problem for path, info in self.infos.items() if info.problem}
 
     @property
+    def num_torchs(self) -> int:
+        """Shapes that are torch's, where the rules have another or none."""
+        return sum(info.is_torchs for info in self.infos.values())
+
+    @property
     def total(self) -> LayerInfo:
         return self.infos[""]
 

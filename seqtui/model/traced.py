@@ -12,6 +12,15 @@ Trace = Mapping[str, tuple[Signal, ...]]
 """By dotted path, what torch's own forward gave out there; the whole model at ""."""
 
 
+ASKING = "asking torch"
+
+
+def asked(inference: Inference) -> Inference:
+    """The same, saying where no rule tells what comes out that torch is asked for it."""
+    infos = {path: info._replace(unknown=ASKING) if info.unknown else info for path, info in inference.infos.items()}
+    return replace(inference, infos=infos)
+
+
 def with_trace(inference: Inference, trace: Trace) -> Inference:
     """The same, with torch's shapes where it gave others or the rules had none. What the rules refuse stays refused."""
     infos = dict(inference.infos)

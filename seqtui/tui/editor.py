@@ -282,7 +282,7 @@ class Editor:
         if needs_torch(self.workspace.model):
             self.screen.tell("Torch makes the new weights …")
         try:
-            written = await asyncio.to_thread(self.workspace.save, path, is_sure)
+            saved = await asyncio.to_thread(self.workspace.save, path, is_sure)
         except FileChangedError as error:
             await self._ask_to_replace(error, path, and_quit)
             return
@@ -290,7 +290,7 @@ class Editor:
             self.screen.warn(error_words(error))
             return
         self.screen.show_model(self.screen.table.row.path)
-        self.screen.tell(f"{written} written.")
+        self.screen.tell(f"{saved.sentence}.")
         if and_quit:
             self.screen.app.exit()
 

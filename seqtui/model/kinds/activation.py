@@ -237,7 +237,15 @@ _USUAL: Mapping[str, Given] = {"Threshold": {"threshold": 0.0, "value": 0.0}}
 
 KINDS = (
     *(
-        Kind(name=name, output=output, check=check, words=words, is_elementwise=True, usual=_USUAL.get(name, {}))
+        Kind(
+            name=name,
+            output=output,
+            check=check,
+            words=words,
+            is_elementwise=True,
+            is_random=name == "RReLU",
+            usual=_USUAL.get(name, {}),
+        )
         for name, output, check, words in _ELEMENTWISE
     ),
     *(

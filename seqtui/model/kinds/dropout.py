@@ -28,6 +28,7 @@ KINDS = tuple(
         output=_channels if name == "Dropout1d" else _same,
         check=_check,
         is_elementwise=True,
+        is_random=True,
         words=lambda args: brief(args["p"]),
     )
     for name in ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")

@@ -189,6 +189,8 @@ class Kind:
     """The receptive field's step; None for a kind after which an output element may see the whole input."""
     is_elementwise: bool = False
     """Whether each output element sees only the input element at its place, so that the receptive field stays."""
+    is_random: bool = False
+    """Whether in train mode, and there alone, it draws random numbers whatever its arguments are."""
     words: Callable[[Arguments], str] = no_words
     """Its arguments in a few cells for the table, without the kind's name: `3→16 k3 p1`."""
     recognisers: tuple[Recogniser, ...] = ()

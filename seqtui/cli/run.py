@@ -1,0 +1,68 @@
+"""`seqtui run`: a forward pass, layer by layer, in torch's own process."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+from seqtui.cli.output import progress, width, write_json, write_lines
+from seqtui.documents import run_document
+from seqtui.engine.requests import Feed, Forward, RunResult, RunSettings
+from seqtui.errors import EngineError, SeqtuiError, UsageError
+from seqtui.formats import open_model
+from seqtui.model.inputs import parse_float_type, parse_input, require_input
+from seqtui.run_text import run_lines
+from seqtui.workspace import Workspace
+
+DRAWN = ("normal", "zeros", "ones")
+"""What an input can be made of."""
+
+
+def run(options: SimpleNamespace) -> int:
+    """Print what came out of each layer and of the model, or the document."""
+    settings = RunSettings(
+        device=options.device,
+        dtype=parse_float_type(options.dtype) if options.dtype else "",
+        is_training=options.train,
+        feed=_feed(options.feed, options.seed or 0),
+        passes=options.passes,
+        with_backward=options.backward,
+        seed=options.seed,
+    )
+    workspace = Workspace(open_model(options.model))
+    try:
+        if options.input:
+            workspace.set_input(parse_input(options.input))
+        result = _result(workspace, settings)
+        if options.json:
+            write_json(run_document(result, workspace.opened.path, options.seed))
+        else:
+            write_lines(run_lines(result, width()), options)
+    except SeqtuiError as error:
+        error.file = error.file or workspace.opened.path
+        raise
+    finally:
+        workspace.close()
+    return 0
+
+
+def _feed(text: str, seed: int) -> Feed:
+    """What is fed. Raises UsageError for a word that says nothing."""
+    if text in DRAWN:
+        return Feed(text, seed=seed)  # type: ignore[arg-type]  # mypy does not narrow by membership
+    if text.isalpha() and not os.path.exists(text):
+        raise UsageError(f"--from takes {', '.join(DRAWN)}, a .npy file or an image, not {text}")
+    return Feed("file", text, seed)
+
+
+def _result(workspace: Workspace, settings: RunSettings) -> RunResult:
+    """The answer of torch's process. Raises EngineError, and without it where the model cannot run."""
+    view = workspace.view
+    require_input(view.model)
+    problem = next(iter(view.inference.problems.values()), None)
+    if problem and not settings.dtype and settings.feed.form != "file":  # in another type, or shape, it may fit
+        raise EngineError(problem.message, hint="seqtui summary shows the shapes; seqtui edit -e fix mends them.")
+    with progress() as told:
+        result = workspace.engine.ask(Forward(workspace.subject, settings), told)
+    assert isinstance(result, RunResult)
+    return result

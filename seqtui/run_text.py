@@ -1,0 +1,234 @@
+"""What a run gave as lines of text, for `seqtui run` and for the run tab: values in, pieces out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from seqtui.engine.requests import LayerRun, RunResult
+from seqtui.model.tree import joined
+from seqtui.safe_text import safe_text
+from seqtui.summary_text import Piece, Style
+from seqtui.table import GAP, Column, Layout, cell_width, layout
+from seqtui.words import (
+    NONE,
+    bytes_words,
+    count_words,
+    number_words,
+    output_words,
+    plural,
+    shape_words,
+    share_words,
+    time_words,
+)
+
+BAR_WIDTH = 8
+"""Cells of the longest bar."""
+SHOWN_SAMPLES = 10
+"""Samples of the output that have a line."""
+SHOWN_VALUES = 20
+"""Values that one line of the output has at most."""
+
+LAYER = Column("layer", "Layer", least=10)
+OUTPUT = Column("output", "Output", least=8)
+TIME = Column("time", "Time", is_number=True)
+MEAN = Column("mean", "Mean", is_number=True)
+STD = Column("std", "Std", is_number=True)
+MIN = Column("min", "Min", is_number=True)
+MAX = Column("max", "Max", is_number=True)
+ZEROS = Column("zeros", "Zeros", is_number=True)
+NOT_FINITE = Column("not_finite", "NaN, Inf", is_number=True)
+SPREAD = Column("spread", "Spread", is_number=True)
+BAR = Column("bar", "", least=BAR_WIDTH)
+
+GIVEN_UP = (MIN, MAX, STD, OUTPUT, TIME, MEAN, ZEROS, BAR)
+"""Columns in the order in which they are left out where there is no room."""
+
+CELLS: Mapping[Column, Callable[[LayerRun, RunResult], str]] = {
+    LAYER: lambda layer, _: "  " * layer.path.count(".") + safe_text(layer.path.rpartition(".")[2]),
+    OUTPUT: lambda layer, _: shape_words(layer.output),
+    TIME: lambda layer, _: time_words(layer.seconds),
+    MEAN: lambda layer, _: number_words(layer.mean),
+    STD: lambda layer, _: number_words(layer.std),
+    MIN: lambda layer, _: number_words(layer.min),
+    MAX: lambda layer, _: number_words(layer.max),
+    ZEROS: lambda layer, _: zeros_words(layer),
+    NOT_FINITE: lambda layer, _: count_words(layer.nan + layer.inf),
+    SPREAD: lambda layer, _: number_words(layer.spread),
+    BAR: lambda layer, result: spread_bar(layer, result),
+}
+"""What stands in a layer's row."""
+
+GRADIENT_COLUMNS = (
+    Column("parameter", "Parameter", least=12),
+    Column("norm", "Gradient norm", is_number=True),
+    Column("verdict", "", least=10),
+)
+VERDICTS = {"": "", "none": "no gradient", "vanishing": "vanishing", "exploding": "exploding"}
+
+
+class RunTable(NamedTuple):
+    """The layers of a run as cells, with the columns that have something to say and fit."""
+
+    layout: Layout
+    rows: tuple[tuple[str, ...], ...]
+    """One for each layer of the result, nothing padded."""
+
+
+def run_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
+    """How it was run, a line a layer, what is wrong, the gradients, and what came out.
+
+    Without a `width` in cells no text is cut.
+    """
+    parts = [
+        [[Piece(fact_line)] for fact_line in _flowed(run_facts(result), width)],
+        layer_lines(result, width),
+        finding_lines(result),
+        gradient_lines(result, width),
+        output_lines(result, width),
+    ]
+    lines = [line for part in parts if part for line in [[], *part]]
+    return lines[1:]
+
+
+def run_facts(result: RunResult) -> list[str]:
+    """What was fed, where and how it was run, and what that took."""
+    facts = [f"fed {safe_text(result.fed)}", result.device, result.dtype, "train" if result.is_training else "eval"]
+    facts.append("1 pass" if result.passes == 1 else f"{result.passes:,} passes")
+    if result.seconds is not None:
+        facts.append(f"{time_words(result.seconds)} a pass")
+    if result.peak_bytes is not None:
+        facts.append(f"at most {bytes_words(result.peak_bytes)}")
+    return facts
+
+
+# Layers
+
+
+def run_table(result: RunResult, width: int | None = None) -> RunTable:
+    """The layers as a table. Spread stands in it after several passes, NaN and Inf where there are any."""
+    columns = [LAYER, OUTPUT, TIME, MEAN, STD, MIN, MAX, ZEROS]
+    if any(layer.nan or layer.inf for layer in result.layers):
+        columns.append(NOT_FINITE)
+    if result.passes > 1:
+        columns += [SPREAD, BAR]
+    cells = {column: [CELLS[column](layer, result) for layer in result.layers] for column in columns}
+    for column in GIVEN_UP:
+        if width is not None and column in columns and _least_width(columns, cells) > width:
+            columns.remove(column)
+    rows = tuple(zip(*(cells[column] for column in columns), strict=True))
+    return RunTable(layout(tuple(columns), rows, width), rows)
+
+
+def _least_width(columns: Sequence[Column], cells: Mapping[Column, Sequence[str]]) -> int:
+    """Cells that columns take where words are cut as far as they may be."""
+    widths = []
+    for column in columns:
+        wanted = max(map(cell_width, (column.title, *cells[column])))
+        widths.append(wanted if column.is_number else min(wanted, column.least))
+    return sum(widths) + GAP * (len(columns) - 1)
+
+
+def layer_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
+    """The table under its heading; a layer that gave birth to NaN or Inf is red."""
+    table = run_table(result, width)
+    lines = [_heading(table.layout)]
+    for layer, row in zip(result.layers, table.rows, strict=True):
+        style: Style = "red" if layer.is_nan_born else ""
+        lines.append([Piece(text, style) for text in table.layout.line(row)])
+    return lines
+
+
+def zeros_words(layer: LayerRun) -> str:
+    """The share of zeros in what came out."""
+    count = math.prod(layer.output)
+    return share_words(layer.zeros / count) if count and layer.mean is not None else NONE
+
+
+def spread_bar(layer: LayerRun, result: RunResult) -> str:
+    """The spread of a layer beside the largest of all layers; one that is not zero has a bar."""
+    largest = max((each.spread or 0 for each in result.layers), default=0)
+    return "■" * math.ceil((layer.spread or 0) / largest * BAR_WIDTH) if largest and math.isfinite(largest) else ""
+
+
+def finding_lines(result: RunResult) -> list[list[Piece]]:
+    """A line for each layer where NaN or Inf is born, and for each with dead units."""
+    lines: list[list[Piece]] = []
+    for layer in result.layers:
+        path = safe_text(layer.path)
+        if layer.is_nan_born:
+            counts = [f"{count:,} {word}" for count, word in ((layer.nan, "NaN"), (layer.inf, "Inf")) if count]
+            lines.append([Piece(f"! {path}: {' and '.join(counts)} came out, none went in", "red")])
+    for layer in result.layers:
+        if layer.dead and layer.units is not None:
+            samples = "the one sample" if layer.output[0] == 1 else f"all {layer.output[0]:,} samples"
+            dead = f"{layer.dead:,} of {plural(layer.units, 'unit')} gave zero for {samples}"
+            lines.append([Piece(f"{safe_text(layer.path)}: {dead}")])
+    return lines
+
+
+# Gradients
+
+
+def gradient_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
+    """The norm of each parameter's gradient, and what is to be said of it; nothing without a backward pass."""
+    rows = [
+        (safe_text(joined(layer.path, name)), number_words(gradient.norm), VERDICTS[gradient.verdict])
+        for layer in result.layers
+        for name, gradient in layer.gradients.items()
+    ]
+    if not rows:
+        return []
+    table = layout(GRADIENT_COLUMNS, rows, width)
+    return [_heading(table), *([Piece(text, "red" if row[-1] else "") for text in table.line(row)] for row in rows)]
+
+
+# What came out
+
+
+def output_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
+    """The output: its shape, a line a sample with the argmax where it has two dimensions, else its first values."""
+    about = f"{output_words(result.output)} {result.output_dtype}".strip()
+    lines = [[Piece("Output", "bold"), Piece(f"  {about}")]]
+    if result.values:
+        lines += [[Piece(line)] for line in _value_lines(result, width)]
+    if result.argmax_changed is not None:
+        share = share_words(result.argmax_changed)
+        changed = f"in {share} of the passes the argmax of a sample is not its usual one"
+        lines.append([Piece(changed if result.argmax_changed else "the argmax is the same in every pass")])
+    return lines
+
+
+def _value_lines(result: RunResult, width: int | None) -> Iterator[str]:
+    """`sample 0  argmax 3  0.1 …` for the first samples, and how many there are more; else the first values alone."""
+    argmax = result.argmax or ()
+    best = argmax[:SHOWN_SAMPLES]
+    size = result.output[-1] if argmax else math.prod(result.output)
+    widest = len(str(max(best, default=0)))
+    labels = [f"sample {number}  argmax {place:>{widest}}  " for number, place in enumerate(best)] or [""]
+    rows = [result.values[start * size : (start + 1) * size] for start in range(len(labels))]
+    texts = [[number_words(value) for value in row[:SHOWN_VALUES]] for row in rows]
+    cell = max((len(text) for row in texts for text in row), default=1)
+    for label, row in zip(labels, texts, strict=True):
+        room = len(row) if width is None else max((width - len(label) - 1) // (cell + 1), 1)
+        line = label + " ".join(f"{text:>{cell}}" for text in row[:room])
+        yield f"{line} …" if min(room, len(row)) < size else line
+    if len(argmax) > len(best):
+        yield f"and {len(argmax) - len(best):,} more"
+
+
+def _heading(table: Layout) -> list[Piece]:
+    return [Piece(text, "bold") for text in table.line([column.title for column in table.columns])]
+
+
+def _flowed(facts: Sequence[str], width: int | None) -> list[str]:
+    """Facts with a dot between them, in as many lines as they need."""
+    lines = [""]
+    for fact in facts:
+        longer = f"{lines[-1]} {NONE} {fact}" if lines[-1] else fact
+        if width is not None and lines[-1] and cell_width(longer) > width:
+            lines.append(fact)
+        else:
+            lines[-1] = longer
+    return lines
