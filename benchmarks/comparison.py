@@ -28,6 +28,8 @@ class Goal(NamedTuple):
     yardstick: str
     limit: float
     figure: str = OURS
+    is_of_all: bool = False
+    """Whether every turn is held to it, not the median of them."""
 
 
 class Line(NamedTuple):
@@ -66,7 +68,7 @@ class Row:
             yield self._line(goal, figures)
 
     def _line(self, goal: Goal, figures: Sequence[Figures]) -> Line:
-        limit = f"<= {goal.limit:g}"
+        limit = f"{'all ' if goal.is_of_all else ''}<= {goal.limit:g}"
         if goal.yardstick not in figures[0]:
             return Line(self.name, "", f"{goal.yardstick} is not installed", None, None, None, limit, None)
         ours, theirs = ([turn[name] for turn in figures] for name in (goal.figure, goal.yardstick))
@@ -80,7 +82,7 @@ class Row:
             min(ratios),
             max(ratios),
             limit,
-            median(ratios) <= goal.limit,
+            (max if goal.is_of_all else median)(ratios) <= goal.limit,
         )
 
 

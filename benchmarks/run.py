@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from benchmarks import keys, opening, saving, shapes
+from benchmarks import keys, loop, opening, saving, shapes
 from benchmarks.comparison import Check, Line, Row, line_words
 
 TURNS, QUICK_TURNS = 7, 3
 
-ROWS: tuple[Row | Check, ...] = (*opening.ROWS, *keys.ROWS, *shapes.ROWS, *saving.ROWS)
+ROWS: tuple[Row | Check, ...] = (*opening.ROWS, *keys.ROWS, *loop.ROWS, *shapes.ROWS, *saving.ROWS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,22 +1,29 @@
-"""How long the shapes of a long model take after an edit in its middle."""
+"""How long the shapes of a long model take after an edit in its middle, and how long until a person sees them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from benchmarks.comparison import OURS, Figures, Goal, Measure, Row
+from benchmarks.keys import AT_REST, FRAME, SIZES, p99
+from benchmarks.programs import seqtui
+from benchmarks.terminal import Terminal
 from seqtui.model.infer import infer_shapes
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
+from seqtui.model.spec_json import spec_to_json
 
 LAYERS = 1_000
 FEATURES = 64
 REPEATS = 20
 """How often our side is repeated in a turn, since one takes less than a clock tells well."""
+EDITS = (b"t", b"t", b"d")
+"""The layer under the cursor off, on again, and out of the model."""
 
 
 def long_model() -> ModelSpec:
@@ -36,15 +43,35 @@ def with_layer_inserted(model: ModelSpec) -> ModelSpec:
     return replace(model, root=replace(model.root, layers=inserted))
 
 
-def shapes_after_edit(folder: Path) -> AbstractContextManager[Sequence[Measure]]:
-    """Our rules, which know what the edit left alone, and torchinfo, which is asked anew."""
+@contextmanager
+def shapes_after_edit(folder: Path) -> Iterator[Sequence[Measure]]:
+    """Our rules, which know what the edit left alone; torchinfo, which is asked anew; keys that edit, on a terminal."""
     model = long_model()
     known, edited = infer_shapes(model), with_layer_inserted(model)
 
     def ours() -> Figures:
         return {OURS: median(seconds(lambda: infer_shapes(edited, known)) for _ in range(REPEATS))}
 
-    return nullcontext((ours, torchinfo_on_meta()))
+    with _opened(model, folder) as terminal:
+        yield ours, torchinfo_on_meta(), partial(_edits, terminal), lambda: FRAME
+
+
+@contextmanager
+def _opened(model: ModelSpec, folder: Path) -> Iterator[Terminal]:
+    """The model on the smallest screen, the cursor in its middle; edits are kept in a state folder of its own."""
+    file = folder / "long.json"
+    file.write_text(spec_to_json(model), encoding="utf-8")
+    middle = model.layers[LAYERS // 2].name
+    command = ("env", f"XDG_STATE_HOME={folder / 'state'}", *seqtui("open", file, "--select", middle))
+    with Terminal(command, SIZES["key.rows"]) as terminal:
+        terminal.wait_for((middle, "parameters"))
+        terminal.settle(AT_REST)
+        yield terminal
+
+
+def _edits(terminal: Terminal) -> Figures:
+    """Seconds from a key that edits to its frame: shapes inferred, the edit kept on disk, the table drawn."""
+    return {"edit to frame": p99([terminal.press(key) for _ in range(REPEATS) for key in EDITS])}
 
 
 def torchinfo_on_meta() -> Measure:
@@ -67,4 +94,6 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-ROWS = (Row("shapes.1000", (Goal("torchinfo", 0.005),), shapes_after_edit),)
+GOALS = (Goal("torchinfo", 0.005), Goal("60 Hz frame", 1, "edit to frame"))
+
+ROWS = (Row("shapes.1000", GOALS, shapes_after_edit),)

@@ -25,6 +25,9 @@ FRAME_GAP = 0.008
 QUIET = 0.05
 """Seconds without a byte after which nothing more is taken to follow from a key: three such periods."""
 
+TEXTUAL_STARTS = b"\x1b[?1004h"
+"""What Textual asks the terminal for before it draws; keys are heard from then on."""
+
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
 """Control sequences, strings up to their end, and short escapes. Source: ECMA-48, 5.3 to 5.6."""
 
@@ -50,13 +53,13 @@ class Terminal:
         )
         os.close(screen)
 
-    def wait_for(self, texts: Sequence[str]) -> float:
+    def wait_for(self, texts: Sequence[str], after: bytes = b"") -> float:
         """Seconds from the start until all texts have been written, whatever colours stand between their words.
 
-        Raises TimeoutError when nothing more comes.
+        With `after` only what is written after these bytes counts. Raises TimeoutError when nothing more comes.
         """
         wanted = [text.encode() for text in texts]
-        while missing := [text for text in wanted if text not in _ESCAPES.sub(b"", self._output)]:
+        while missing := [text for text in wanted if text not in self._written(after)]:
             if not self._read(PATIENCE):
                 raise TimeoutError(f"{missing} did not come; the end of what did: {bytes(self._output[-400:])!r}")
         return self._read_at - self._started
@@ -84,6 +87,10 @@ class Terminal:
         """Memory that the program holds now. Linux only."""
         pages = Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def _written(self, after: bytes) -> bytes:
+        """What can be read of the output, nothing before `after` has come."""
+        return _ESCAPES.sub(b"", self._output.partition(after)[2] if after else self._output)
 
     def _read(self, timeout: float) -> bool:
         """Whether more came within so many seconds; False also when nothing ever will."""

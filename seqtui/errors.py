@@ -26,6 +26,10 @@ class SeqtuiError(Exception):
         """The one line for stderr or a toast, safe to print: `FILE: what is wrong`."""
         return safe_text(f"{self.file}: {self.message}" if self.file else self.message, limit=2000)
 
+    def words(self) -> str:
+        """As one toast: the line, and what to do about it."""
+        return f"{self.line()}. {self.hint}" if self.hint else self.line()
+
 
 class UsageError(SeqtuiError):
     """An option, a name or an argument that does not parse or is not there."""

@@ -20,10 +20,14 @@ from seqtui.model.tensors import NewTensor, TensorInfo
 from seqtui.safe_text import safe_text
 from seqtui.words import NONE, UNKNOWN, bytes_words, count_words, output_words, plural, shape_words
 
-State = Literal["on", "off", "problem", "guessed", "frozen", "plain"]
-"""What the sign before a row says; `plain` has none: containers, tensors and layers of which nothing is known."""
+State = Literal["on", "off", "random", "problem", "guessed", "frozen", "plain"]
+"""What the sign before a row says; `plain` has none: containers, tensors and layers of which nothing is known.
 
-SIGNS: dict[State, str] = {"on": "●", "off": "○", "problem": "!", "guessed": "?", "frozen": "❄", "plain": " "}
+`random` is what draws random numbers in train mode, while that is how the model is run."""
+
+SIGNS: dict[State, str] = {
+    "on": "●", "off": "○", "random": "≈", "problem": "!", "guessed": "?", "frozen": "❄", "plain": " "
+}  # fmt: skip
 
 
 REASON_WIDTH = 40
@@ -86,8 +90,8 @@ def has_path(model: ModelSpec, path: str) -> bool:
     return any(row.path == path for row in towards)
 
 
-def cells(row: Row, inference: Inference, title: str) -> Cells:
-    """The columns of a row; `title` is the label of the model's own."""
+def cells(row: Row, inference: Inference, title: str, is_training: bool = False) -> Cells:
+    """The columns of a row; `title` is the label of the model's own. What is random in train mode has a sign there."""
     if row.tensor:
         return _tensor_cells(row.tensor, row.layer)
     info = inference.info(row.path, row.layer)
@@ -95,7 +99,7 @@ def cells(row: Row, inference: Inference, title: str) -> Cells:
     if not info.num_params and not row.layer.tensors and not row.layer.layers and row.layer.kind is None:
         output = NONE
     return Cells(
-        state=state_of(row.layer, info),
+        state=state_of(row.layer, info, is_training),
         label=safe_text(row.layer.name if row.depth else title),
         kind=kind_cell(row.layer),
         output=output,
@@ -105,7 +109,7 @@ def cells(row: Row, inference: Inference, title: str) -> Cells:
     )
 
 
-def state_of(layer: LayerSpec, info: LayerInfo) -> State:
+def state_of(layer: LayerSpec, info: LayerInfo, is_training: bool = False) -> State:
     """What is most worth knowing of a layer, as one sign."""
     if info.problem:
         return "problem"
@@ -115,6 +119,8 @@ def state_of(layer: LayerSpec, info: LayerInfo) -> State:
         return "guessed"
     if layer.kind is None or layer.kind == "Sequential":
         return "plain"
+    if is_training and layer.kind in KINDS and KINDS[layer.kind].is_random:
+        return "random"
     return "frozen" if info.num_params and not info.num_trainable else "on"
 
 
@@ -167,7 +173,7 @@ def _output_cell(row: Row, info: LayerInfo) -> str:
         return UNKNOWN if has_long_reason(info) else safe_text(info.unknown)
     if info.output_shape is None and (row.layer.origin != "declared" or row.layer.kind is None):
         return NONE
-    return output_words(info.output_shape)
+    return f"{output_words(info.output_shape)} *" if info.is_torchs else output_words(info.output_shape)
 
 
 def has_long_reason(info: LayerInfo) -> bool:

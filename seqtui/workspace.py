@@ -260,6 +260,8 @@ class Workspace:
 
         Where another seqtui has the file open nothing can be edited; where no journal can be kept, that is `trouble`.
         """
+        if self.read_only:
+            return ()
         from seqtui.journal import Journal, LockedError
         from seqtui.model.spec_json import SpecError, spec_to_json
 
@@ -299,7 +301,7 @@ class Workspace:
         return len(pending)
 
     def forget(self) -> None:
-        """Do not recover: what an earlier session left is gone."""
+        """Nobody wants to recover what is in the journal, left by an earlier session or by this one."""
         self._pending = ()
         if self._journal is not None:
             self._journal.discard()

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import pyte
 
@@ -36,6 +36,8 @@ KEYS = {
 """What a terminal sends for the keys that are no character."""
 
 TAKES_SCREEN = b"\x1b[?1049h"
+TEXTUAL_STARTS = b"\x1b[?1004h"
+"""What Textual asks the terminal for before it draws."""
 USUAL_MODES = {7: True, 25: True}
 """Lines wrap and the cursor shows; any other private mode of a terminal is off until a program asks for it."""
 
@@ -51,6 +53,27 @@ def environment(**changes: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in unset and not name.startswith("TEXTUAL")}
     state = os.environ.get("XDG_STATE_HOME", os.path.join(os.devnull, "state"))  # not the home of whoever runs this
     return {**kept, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "XDG_STATE_HOME": state, **changes}
+
+
+class Look(NamedTuple):
+    """A cell as it is seen."""
+
+    text: str
+    ink: str
+    """The colour of the text; of a blank there is none to be seen."""
+    ground: str
+    is_bold: bool
+    is_underlined: bool
+
+
+def _looks(screen: pyte.Screen) -> list[list[Look]]:
+    return [[_look(screen.buffer[line][column]) for column in range(screen.columns)] for line in range(screen.lines)]
+
+
+def _look(cell: pyte.screens.Char) -> Look:
+    ink, ground = (cell.bg, cell.fg) if cell.reverse else (cell.fg, cell.bg)
+    is_blank = cell.data == " "
+    return Look(cell.data, "" if is_blank else ink, ground, not is_blank and cell.bold, cell.underscore)
 
 
 class Terminal:
@@ -109,6 +132,17 @@ class Terminal:
         """The characters of one line by column; after one of two columns stands an empty one."""
         return [self._screen.buffer[line][column].data for column in range(self._screen.columns)]
 
+    def screen(self) -> list[list[Look]]:
+        """The cells, line by line."""
+        return _looks(self._screen)
+
+    @staticmethod
+    def showing(text: str, columns: int, lines: int) -> list[list[Look]]:
+        """The cells of a terminal on which a text was written."""
+        screen = pyte.Screen(columns, lines)
+        pyte.Stream(screen).feed(text)
+        return _looks(screen)
+
     def left_behind(self) -> list[object]:
         """What the terminal has of the program that a shell would stumble over; nothing, if all is as it was."""
         found: list[object] = []
@@ -135,6 +169,11 @@ class Terminal:
     def sees(self, *texts: str) -> None:
         """Wait until all of these texts are on the screen."""
         self.wait(lambda: all(text in self.text for text in texts), repr(texts))
+
+    def draws(self, *texts: str) -> None:
+        """Wait until Textual has drawn these over the first frame; signals are the app's then."""
+        drawn = re.compile(re.escape(TEXTUAL_STARTS) + rb".*\x1b\[1;1H", re.DOTALL)
+        self.wait(lambda: drawn.search(self.output) and all(text in self.text for text in texts), repr(texts))
 
     def stops(self) -> None:
         """Wait until the program sleeps, as after ctrl+z."""

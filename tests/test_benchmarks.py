@@ -15,6 +15,7 @@ from safetensors import safe_open
 from benchmarks import files, run
 from benchmarks.comparison import Check, Figures, Goal, Measure, Row, line_words, quantity
 from benchmarks.keys import MANY
+from benchmarks.loop import longest
 from benchmarks.opening import unwanted_modules
 from benchmarks.programs import environment, imported
 from benchmarks.shapes import LAYERS, long_model, with_layer_inserted
@@ -151,6 +152,14 @@ def test_a_text_is_seen_through_its_colours() -> None:
         assert terminal.wait_for(["Hello, world"]) > 0
 
 
+def test_what_is_written_before_a_mark_does_not_count() -> None:
+    with Terminal(python(r"print('Hello, world\x1b[?1004h and more'); input()"), SIZE) as terminal:
+        assert terminal.wait_for(["and more"], after=b"\x1b[?1004h") > 0
+        terminal.press(b"\r")
+        with pytest.raises(TimeoutError, match="Hello, world"):
+            terminal.wait_for(["Hello, world"], after=b"\x1b[?1004h")
+
+
 def test_a_text_that_never_comes_ends_with_what_came() -> None:
     with Terminal(python("print('nothing here')"), SIZE) as terminal, pytest.raises(TimeoutError, match="nothing here"):
         terminal.wait_for(["Hello, world"])
@@ -211,3 +220,16 @@ def test_the_long_model_runs_before_and_after_the_edit() -> None:
     assert not known.problems
     assert not edited.problems
     assert len(edited.infos) == len(known.infos) + 1 == LAYERS + 2
+
+
+def test_a_goal_may_hold_every_turn(tmp_path: Path) -> None:
+    goals = (Goal("frame", 2, "ours"), Goal("frame", 2, "ours", is_of_all=True))
+    lines = list(row(*goals, ours=(1, 1, 3), frame=(1, 1, 1)).run(tmp_path, 3))
+    assert [(line.goal, line.is_met) for line in lines] == [("<= 2", True), ("all <= 2", False)]
+
+
+def test_the_longest_pause_is_that_of_the_lines_written_since(tmp_path: Path) -> None:
+    log = tmp_path / "pauses"
+    log.write_text("0.9\n0.01\n0.2\n-0.001\n0.")
+    assert longest(log, len("0.9\n")) == 0.2
+    assert longest(log, log.stat().st_size) == 0

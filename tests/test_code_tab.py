@@ -117,7 +117,7 @@ async def test_names_from_a_file_are_no_markup(tmp_path: Path) -> None:
 
 async def test_the_tabs_follow_one_another() -> None:
     async with user_of("lenet5", width=WIDE) as user:
-        for wanted in ("2 Weights", "4 Code", "6 Problems", "1 Layer"):
+        for wanted in ("2 Weights", "3 Run", "4 Code", "6 Problems", "1 Layer"):
             await user.press("right_square_bracket")
             assert f"{user.app.screen.query_one('Detail').tab} " == wanted[:2]  # type: ignore[attr-defined]
             assert wanted in user.screen()[1]
@@ -128,7 +128,7 @@ async def test_the_tabs_follow_one_another() -> None:
 async def test_a_narrow_title_keeps_the_words_of_the_tab_in_sight() -> None:
     async with user_of("lenet5", width=100) as user:
         await user.press("j", "4")
-        assert "1   2   4 Code   6" in user.screen()[1]
+        assert "1  2  3  4 Code  6" in user.screen()[1]
         assert "conv1" in user.screen()[1]
 
 

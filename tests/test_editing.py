@@ -238,6 +238,35 @@ async def test_quitting_asks_once(lenet: Path) -> None:
     assert "conv1.weight" not in load_file(lenet)
 
 
+async def test_what_was_discarded_does_not_come_back(lenet: Path) -> None:
+    for keys in (("q", "d"), ("colon", "q", "exclamation_mark", "enter")):
+        async with user_of(lenet) as user:
+            await user.press("j", "d", *keys)
+            await user.until(lambda: not user.app.is_running)
+        async with user_of(lenet) as user:
+            await user.pilot.pause(0.2)
+            user.sees_not("unsaved")
+            assert layers(user) == LENET
+
+
+async def test_another_file_takes_the_place_of_this_one(lenet: Path) -> None:
+    async with user_of(lenet) as user:
+        await user.press("j", "d")
+        await line(user, f"e {SAMPLES / 'article_cnn.safetensors'}")
+        await told(user, "There are edits that are not saved")
+        await user.press("u")
+        await line(user, "e /absent.safetensors")
+        await told(user, "there is no such file")
+        assert layers(user) == LENET
+        await line(user, f"e {SAMPLES / 'article_cnn.safetensors'}")
+        await user.sees("article_cnn", "relu1")
+        await user.press("j", "d")
+        assert layers(user)[0] == "relu1"
+        await user.press("u")
+        await line(user, "e")
+        await told(user, "read again")
+
+
 async def test_what_was_not_saved_comes_back(lenet: Path) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d")

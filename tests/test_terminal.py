@@ -62,7 +62,7 @@ def columns(line: str) -> list[str]:
 
 def test_first_frame_shows_all_of_lenet5_and_q_gives_the_terminal_back() -> None:
     with opened() as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         assert [columns(line) for line in terminal.lines[2:16]] == [columns(row) for row in ROWS]
         assert "lenet5.safetensors" in terminal.lines[0]
         assert "1×1×28×28" in terminal.lines[0]
@@ -84,7 +84,7 @@ def test_first_frame_shows_all_of_lenet5_and_q_gives_the_terminal_back() -> None
 )
 def test_signal_ends_it_and_gives_the_terminal_back(number: signal.Signals, code: int, tmp_path: Path) -> None:
     with opened(XDG_STATE_HOME=str(tmp_path)) as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         terminal.process.send_signal(number)
         assert terminal.ends() == code
         assert terminal.left_behind() == []
@@ -105,7 +105,7 @@ def test_dropped_line_ends_it(moment: str, tmp_path: Path) -> None:
     with opened(XDG_STATE_HOME=str(tmp_path)) as terminal:
         terminal.wait(lambda: TAKES_SCREEN in terminal.output, "the screen to be taken")
         if moment != "being taken":
-            terminal.sees(*BOTTOM)
+            terminal.draws(*BOTTOM)
         if moment == "busy":
             terminal.press("2jjjj1jjzz]" * 20)
         terminal.hang_up()
@@ -117,7 +117,7 @@ def test_dropped_line_ends_it(moment: str, tmp_path: Path) -> None:
 
 def test_ctrl_z_gives_the_terminal_back_and_fg_the_screen() -> None:
     with opened() as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         before = terminal.lines
         terminal.press("ctrl+z")
         terminal.stops()
@@ -134,7 +134,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_the_screen() -> None:
 @pytest.mark.parametrize("pane", ["", "2", "?", "/"], ids=["table", "weights", "help", "search"])
 def test_any_size_is_drawn(pane: str) -> None:
     with opened() as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         before = terminal.lines
         terminal.press(pane)
         for size in [(10, 3), (2, 2), (1, 1), (1, 24), (80, 1), (24, 5)]:
@@ -144,7 +144,7 @@ def test_any_size_is_drawn(pane: str) -> None:
         terminal.resize(80, 24)
         terminal.press("escape")
         terminal.wait(lambda: terminal.lines == before, "the screen of before")
-        terminal.resize(120, 40)
+        terminal.resize(124, 40)
         terminal.sees("fc3", "1 Layer", "2 Weights", "61,706 parameters")
         assert max(map(len, terminal.lines)) > 80
         terminal.press("ctrl+q")
@@ -154,7 +154,7 @@ def test_any_size_is_drawn(pane: str) -> None:
 def test_fault_of_our_own_gives_the_terminal_back_and_names_a_report(tmp_path: Path) -> None:
     command = [sys.executable, "-c", BROKEN_SCREEN, "open", str(LENET)]
     with Terminal(command, env=environment(XDG_STATE_HOME=str(tmp_path))) as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         terminal.press("n")
         assert terminal.ends() == 70
         assert terminal.left_behind() == []
@@ -189,10 +189,10 @@ def test_without_a_terminal_on_any_side_it_prints_the_summary(stream: str, tmp_p
 
 def test_no_color_sends_greys_alone() -> None:
     with opened(NO_COLOR="1") as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         assert not [colour for colour in colours(terminal.output) if len(set(colour)) > 1]
     with opened() as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         assert [colour for colour in colours(terminal.output) if len(set(colour)) > 1]
 
 
@@ -209,8 +209,18 @@ def colours(output: bytes) -> list[tuple[int, int, int]]:
 @pytest.mark.parametrize(("option", "is_asked_for"), [("--no-mouse", False), ("--theme=textual-dark", True)])
 def test_no_mouse_leaves_it_to_the_terminal(option: str, is_asked_for: bool) -> None:
     with Terminal(seqtui("open", LENET, option)) as terminal:
-        terminal.sees(*BOTTOM)
+        terminal.draws(*BOTTOM)
         assert bool(re.search(rb"\x1b\[\?(1000|1003|1006)h", terminal.output)) is is_asked_for
+
+
+def test_read_only_and_the_device_are_those_asked_for(tmp_path: Path) -> None:
+    file = shutil.copy(LENET, tmp_path / "net.safetensors")
+    with Terminal(seqtui("open", file, "--read-only", "--device", "meta")) as terminal:
+        terminal.draws("eval · meta", "Read-only: it was opened")
+        terminal.press("jd")
+        terminal.sees("nothing can be edited:")
+        terminal.press("q")
+        assert terminal.ends() == 0
 
 
 # Files that are damaged, or change under the program's hands
@@ -225,7 +235,7 @@ def test_file_that_changes_while_open_harms_nothing(spoil: Callable[[Path], None
     path = tmp_path / "net.safetensors"
     shutil.copy(LENET, path)
     with Terminal(seqtui("open", path.name, "--select", "fc3.weight"), folder=tmp_path) as terminal:
-        terminal.sees(*BOTTOM, "10×84")
+        terminal.draws(*BOTTOM, "10×84")
         spoil(path)
         terminal.press("enter")
         if spoil is cut:

@@ -14,11 +14,12 @@ from seqtui.engine.door import Engine
 from seqtui.formats import open_model
 from seqtui.tui.app import SeqtuiApp
 from seqtui.tui.layer_table import LayerTable
+from seqtui.tui.model_screen import ModelScreen
 from seqtui.workspace import Workspace
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 DATA = Path(__file__).parent / "data"
-PATIENCE = 250
+PATIENCE = 1000
 """Turns of the event loop that something may take to appear: torch may have to be imported first."""
 
 
@@ -92,6 +93,15 @@ class User:
     def done(self) -> list[str]:
         """The edits done, each in its text form."""
         return [str(step.edit) for step in self.app.workspace.history.done]
+
+    async def run(self) -> None:
+        """Press R, and wait until the run is over."""
+        screen = self.app.screen_stack[0]
+        assert isinstance(screen, ModelScreen)
+        before = screen.runs.last if screen.runs else None
+        await self.press("R")
+        await self.until(lambda: screen.runs is not None and screen.runs.last is not before and not screen.runs.doing)
+        await self.pilot.pause()
 
     def toasts(self) -> list[str]:
         """The sentences of all toasts so far."""

@@ -64,7 +64,10 @@ def only_a_model(argv: Sequence[str]) -> SimpleNamespace | None:
             pass
         case _:
             return None
-    return SimpleNamespace(verb="open", model=model, input=None, select="", theme="", no_mouse=False)
+    texts, switches = ("select", "theme", "device"), ("no_mouse", "read_only")
+    return SimpleNamespace(
+        verb="open", model=model, input=None, **dict.fromkeys(texts, ""), **dict.fromkeys(switches, False)
+    )
 
 
 def _open_streams() -> None:

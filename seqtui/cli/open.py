@@ -11,7 +11,7 @@ from seqtui.errors import UsageError
 from seqtui.formats import open_model
 from seqtui.model.inputs import parse_input
 from seqtui.rows import has_path
-from seqtui.workspace import View, Workspace
+from seqtui.workspace import Mode, View, Workspace
 
 
 def run(options: SimpleNamespace) -> int:
@@ -21,6 +21,10 @@ def run(options: SimpleNamespace) -> int:
     workspace = Workspace(open_model(options.model))
     if options.input:
         workspace.set_input(parse_input(options.input))
+    if options.device:
+        workspace.set_mode(Mode(options.device))
+    if options.read_only:
+        workspace.read_only = "it was opened with --read-only"
     return show(workspace, options, path_in(workspace.view, options.select) if options.select else "")
 
 
@@ -30,16 +34,31 @@ def has_screen() -> bool:
 
 
 def show(workspace: Workspace, options: SimpleNamespace, select: str = "") -> int:
-    """Run the screens on a model, which is closed then; the exit code that the app leaves with."""
+    """Run the screens on a model, which is closed then; the exit code that the app leaves with.
+
+    The first frame is there before Textual is, whose import takes longer than all that is before it: unless the cursor
+    starts elsewhere or the colours are others, when it comes from Textual.
+    """
     if getattr(options, "no_color", False):
         os.environ["NO_COLOR"] = "1"  # Textual reads it when it starts
 
-    spare_tls()
-    from seqtui.tui.app import SeqtuiApp
+    from seqtui.tui.branches import Branches
+    from seqtui.tui.first_frame import first_frame
+    from seqtui.tui.terminal import Terminal
 
-    app = SeqtuiApp(workspace, select=select, theme=options.theme)
-    code = app.run(mouse=not options.no_mouse)
-    workspace.close()
+    branches, terminal = Branches(workspace.view.model), Terminal()
+    frame = "" if select or options.theme else first_frame(workspace.view, branches, os.environ)
+    try:
+        if frame:
+            terminal.take(frame)
+        spare_tls()
+        from seqtui.tui.app import SeqtuiApp
+
+        app = SeqtuiApp(workspace, select, options.theme, branches, terminal)
+        code = app.run(mouse=not options.no_mouse)
+    finally:
+        terminal.give_back()
+    app.workspace.close()  # another one, where another file was opened
     if app.failure is not None:
         raise app.failure
     return code if code is not None else app.return_code or 0

@@ -101,6 +101,8 @@ def _open(verb: argparse.ArgumentParser) -> None:
     _add_model(verb)
     _add_input(verb)
     verb.add_argument("--select", metavar="PATH", default="", help="the layer or tensor to start on: conv1.weight")
+    verb.add_argument("--device", metavar="D", default="", help=f"where runs go: {DEVICES}")
+    verb.add_argument("--read-only", action="store_true", help="look and run, and change nothing")
     _add_screen(verb)
 
 
@@ -166,7 +168,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--seed", metavar="N", type=_whole("seed"), help="of all that is random, in the input and in the model"
     )
-    verb.add_argument("--device", metavar="D", default="cpu", help="cpu, cuda:0, mps, xpu or meta")
+    verb.add_argument("--device", metavar="D", default="cpu", help=DEVICES)
     _add_dtype(verb, "run in this type: float32, bf16, f16")
     verb.add_argument("--train", action="store_true", help="in training mode: dropout acts")
     verb.add_argument(
@@ -199,6 +201,7 @@ def _whole(what: str, least: int = 0) -> Callable[[str], int]:
     return read
 
 
+DEVICES = "cpu, cuda:0, mps, xpu or meta"
 EXPORT = "or for torch and others .pt, .pt2 or .onnx"
 OUTPUT = "a new .safetensors file, .py code or .json spec"
 

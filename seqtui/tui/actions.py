@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from textual.binding import Binding
 
-Pane = Literal["app", "everywhere", "movement", "table", "weights", "code", "problems"]
+Pane = Literal["app", "everywhere", "movement", "table", "weights", "run", "code", "problems"]
 """Where a key holds, and whose method does it. Movement keys belong to whichever pane has the focus."""
 
-Doer = Literal["pane", "command", "editor"]
+Doer = Literal["pane", "command", "editor", "runner"]
 """Who does it: the pane whose key it is, for `everywhere` the screen; `commands.COMMANDS`, which says what edit it is;
-`editor.DEEDS`."""
+`editor.DEEDS`; `runner.DEEDS`."""
 
 PANES: dict[Pane, str] = {
     "app": "The program",
@@ -24,6 +24,7 @@ PANES: dict[Pane, str] = {
     "movement": "Moving",
     "table": "On the layer table",
     "weights": "In the weights tab",
+    "run": "In the run tab",
     "code": "In the code tab",
     "problems": "In the problems tab",
 }
@@ -55,6 +56,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("pane.prev", "everywhere", ("shift+tab",), "Previous pane"),
     Action("tab.1", "everywhere", ("1",), "Layer: arguments, shapes, its tensors at a glance"),
     Action("tab.2", "everywhere", ("2",), "Weights: statistics, histogram, values"),
+    Action("tab.3", "everywhere", ("3",), "Run: outputs, times, gradients, feature maps"),
     Action("tab.4", "everywhere", ("4",), "Code: the model as Python"),
     Action("tab.6", "everywhere", ("6",), "Problems: shapes that do not fit, and their fixes"),
     Action("tab.next", "everywhere", ("right_square_bracket",), "Next tab"),
@@ -71,8 +73,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
     Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
     Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
+    Action("run", "everywhere", ("R",), "Run a forward pass", "run", doer="runner"),
+    Action("mode", "everywhere", ("T",), "Train mode or eval mode, for runs", "train/eval", doer="runner"),
+    Action("device", "everywhere", ("at",), "Device to run on, and type of the numbers", "device", doer="runner"),
     Action(
-        "command", "everywhere", ("colon",), "Command line: an edit, w q wq q! recipe replay", "command", doer="editor"
+        "command",
+        "everywhere",
+        ("colon",),
+        "A line: an edit, or w q wq q! e recipe replay",
+        "command",
+        doer="editor",
     ),
     Action("save", "everywhere", ("ctrl+s",), "Save", doer="editor"),
     Action("undo", "everywhere", ("u",), "Undo", "undo", doer="editor"),
@@ -120,6 +130,13 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("slice.prev", "weights", ("left_parenthesis",), "Previous slice"),
     Action("goto", "weights", ("i",), "Go to index 3,0,1,2", "go to"),
+    Action("run.input", "run", ("i",), "Choose the input: normal, zeros, ones, a file", "fed", doer="runner"),
+    Action("run.backward", "run", ("b",), "With backward: gradients too", "backward", doer="runner"),
+    Action("run.passes", "run", ("p",), "Number of passes", "passes", doer="runner"),
+    Action("run.cancel", "run", ("x",), "Cancel the run", "cancel", doer="runner"),
+    Action("run.maps", "run", ("m",), "Feature maps of the layer under the cursor, or numbers", "maps"),
+    Action("maps.next", "run", ("right_parenthesis",), "Next feature maps"),
+    Action("maps.prev", "run", ("left_parenthesis",), "Previous feature maps"),
     Action("copy.code", "code", ("y",), "Copy the code (OSC 52)", "copy"),
     Action("problem.open", "problems", ("enter",), "To the layer", "to the layer"),
     Action("problem.fix", "problems", ("exclamation_mark",), "Apply the first fix of this problem"),
@@ -128,6 +145,7 @@ ACTIONS: tuple[Action, ...] = (
 KEY_SIGNS: dict[str, str] = {
     "question_mark": "?",
     "slash": "/",
+    "at": "@",
     "plus": "+",
     "minus": "-",
     "right_square_bracket": "]",

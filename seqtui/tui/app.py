@@ -21,6 +21,11 @@ from seqtui.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textual.driver import Driver
+
+    from seqtui.tui.branches import Branches
+    from seqtui.tui.terminal import Terminal
+
 DEFAULT_THEME = "textual-dark"
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 """Those that end the program, with exit code 128 and their number."""
@@ -41,12 +46,24 @@ class SeqtuiApp(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
 
-    def __init__(self, workspace: Workspace, select: str = "", theme: str = "") -> None:
-        """`select` is the layer or tensor to start on. Raises UsageError for a theme that there is not."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        select: str = "",
+        theme: str = "",
+        branches: Branches | None = None,
+        terminal: Terminal | None = None,
+    ) -> None:
+        """`select` is the layer or tensor to start on. Raises UsageError for a theme that there is not.
+
+        `branches` are those of the model, where they have been made already, and `terminal` whoever has it so far.
+        """
         super().__init__(driver_class=TerminalDriver)
         self.workspace = workspace
         workspace.wants_journal = True
         self.select = select
+        self.branches = branches
+        self.terminal = terminal
         self.failure: BaseException | None = None
         """What ended the app, where that was our own fault."""
         if theme and theme not in self.available_themes:
@@ -55,7 +72,14 @@ class SeqtuiApp(App[int]):
         self.theme = theme or DEFAULT_THEME
 
     def get_default_screen(self) -> ModelScreen:
-        return ModelScreen(self.workspace, self.select)
+        return ModelScreen(self.workspace, self.select, self.branches)
+
+    def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
+        """Textual's own, which hears of whoever has the terminal so far."""
+        driver = super()._build_driver(headless, inline, mouse, size)
+        if isinstance(driver, TerminalDriver):
+            driver.first = self.terminal
+        return driver
 
     def on_load(self) -> None:
         """Hear signals before the screen is taken, so that none can leave it taken."""
@@ -65,6 +89,10 @@ class SeqtuiApp(App[int]):
 
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, lambda _: self.call_later(self._redraw))
+
+    def on_unmount(self) -> None:
+        """Python waits for every thread before it leaves: none may wait for torch."""
+        self.workspace.end_torch()
 
     def _handle_exception(self, error: Exception) -> None:
         """Keep the first failure for whoever runs the app; from here on Textual closes the screen."""
@@ -80,6 +108,16 @@ class SeqtuiApp(App[int]):
         """All of it: after `fg` the terminal shows what the shell left there."""
         self.screen.refresh(layout=True)
         self.refresh(layout=True)
+
+    async def on_model_screen_opened(self, message: ModelScreen.Opened) -> None:
+        """Another model on the screen; the one before is closed."""
+        before, self.workspace = self.workspace, message.workspace
+        self.workspace.wants_journal = True
+        self.workspace.set_mode(before.view.mode)
+        if not self.screen._result_callbacks:
+            self.screen._push_result_callback(self.screen, None)  # Textual pops one, which its first screen lacks
+        await self.switch_screen(ModelScreen(self.workspace))
+        before.close()
 
     def action_help(self) -> None:
         from seqtui.tui.prompts import Help
@@ -134,6 +172,7 @@ class SeqtuiApp(App[int]):
 
     def _leave(self, choice: str | None) -> None:
         if choice == "d":
+            self.workspace.forget()
             self.exit()
         elif choice == "s":
             for screen in self.screen_stack:

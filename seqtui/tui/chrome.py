@@ -2,55 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-from typing import ClassVar
+from collections.abc import Iterable
 
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from seqtui.rows import SIGNS, Row
-from seqtui.safe_text import safe_text
-from seqtui.table import cell_width
-from seqtui.tui.actions import ACTIONS, Pane, key_sign
-from seqtui.words import bytes_words, count_words, plural, shape_words
+from seqtui.rows import Row
+from seqtui.tui.actions import Pane
+from seqtui.tui.texts import TABLE_PANES, Ink, Piece, key_line, title_line, totals_line
 from seqtui.workspace import View
+
+INKS: dict[Ink, str] = {
+    "bold": "bold",
+    "quiet": "$foreground-muted",
+    "problem": "$text-error",
+    "key": "bold $text-primary",
+    "tab": "$foreground-muted",
+    "tab-in-sight": "bold $text-primary on $primary-muted",
+}
+"""As Textual's styles. What is not here is written as the widget is."""
+
+
+def content(pieces: Iterable[Piece]) -> Content:
+    """Pieces of text as a widget shows them."""
+    return Content.assemble(*((text, INKS.get(ink, "")) for text, ink in pieces))
 
 
 class Line(Widget):
-    """One line of text with something at either end; the left gives way."""
+    """One line of text."""
 
     DEFAULT_CSS = "Line { height: 1; }"
 
-    def spread(self, left: Content, right: Content) -> Content:
-        """Both in one line, a blank cell before and after."""
-        room = self.size.width - 2 - right.cell_length - (2 if right else 0)
-        if room < 1:
-            return Content.assemble(" ", right) if right else Content("")
-        left = left.truncate(room, ellipsis=True)
-        blank = " " * (self.size.width - 2 - left.cell_length - right.cell_length)
-        return Content.assemble(" ", left, blank, right)
-
 
 class TitleLine(Line):
-    """The file, and how it is looked at."""
+    """The file, how it is looked at and run, and what torch's process does."""
 
     view: reactive[View | None] = reactive(None)
+    torch: reactive[str] = reactive("")
 
     def render(self) -> Content:
-        if self.view is None:
-            return Content("")
-        model, opened = self.view.model, self.view.opened
-        shapes = ", ".join(shape_words(item.shape) for item in model.inputs)
-        dtypes = {item.dtype for item in model.inputs} - {"float32"}
-        words = ["in " + " ".join([shapes, *sorted(dtypes)])] if shapes else []
-        words.append("eval · cpu" if model.is_sequential else f"{opened.format}, tensors only")
-        right = Content("   ".join(words))
-        changed = " +" if self.view.is_changed else ""
-        path = safe_text(opened.path or "new model") + changed
-        if cell_width(path) + right.cell_length + 4 > self.size.width:
-            path = safe_text(PurePath(opened.path).name) + changed
-        return self.spread(Content(path).stylize("bold"), right)
+        return content(title_line(self.view, self.size.width, self.torch) if self.view else ())
 
 
 class TotalsLine(Line):
@@ -66,53 +58,15 @@ class TotalsLine(Line):
     def render(self) -> Content:
         if self.view is None:
             return Content("")
-        total, problems = self.view.inference.total, self.view.inference.problems
-        words = [f"{total.num_params:,} parameters" if total.num_params else "no parameters"]
-        words.append(bytes_words(self.view.num_bytes))
-        if total.macs:
-            words.append(f"{count_words(total.macs)} multiply-adds")
-        left = Content(" · ".join(words))
-        if problems:
-            here = problems.get(self.row.path) if self.row else None
-            problem = here or next(iter(problems.values()))
-            sentence = Content(f"{SIGNS['problem']} {safe_text(problem.message)}").stylize("$text-error")
-            short = Content(f"{SIGNS['problem']} {plural(len(problems), 'problem')}").stylize("$text-error")
-            fits = left.cell_length + sentence.cell_length + 4 <= self.size.width
-            return self.spread(left, sentence) if fits else self.spread(sentence, short)
-        notes = len(self.view.opened.notes)
-        quiet = "no problems" if self.view.model.is_sequential else ""
-        return self.spread(left, Content(plural(notes, "note") if notes else quiet))
+        return content(totals_line(self.view, self.row.path if self.row else "", self.size.width))
 
 
 class KeyLine(Line):
     """The keys that matter where the focus is."""
 
-    FIRST: ClassVar[tuple[str, ...]] = (
-        "open.row",
-        "cancel",
-        "help",
-        "quit",
-        "add",
-        "edit",
-        "toggle",
-        "search",
-        "command",
-    )
-    """Those that a narrow line keeps."""
-
-    panes: reactive[tuple[Pane, ...]] = reactive(("table", "everywhere", "app"))
+    panes: reactive[tuple[Pane, ...]] = reactive(TABLE_PANES)
     useless: reactive[frozenset[str]] = reactive(frozenset({"cancel", "zoom"}))
     """Ids of actions that would do nothing here."""
 
     def render(self) -> Content:
-        shown = [a for a in ACTIONS if a.short and a.pane in self.panes and a.id not in self.useless]
-        order = {name: place for place, name in enumerate(self.FIRST)}
-        shown.sort(key=lambda action: (order.get(action.id, len(order)), self.panes.index(action.pane)))
-        parts: list[Content] = []
-        room = self.size.width - 1
-        for action in shown:
-            room -= cell_width(f"{key_sign(action.keys[0])} {action.short}   ")
-            if room < -3:
-                break
-            parts.append(Content.assemble((key_sign(action.keys[0]), "bold $text-primary"), f" {action.short}"))
-        return Content(" ") + Content("   ").join(parts)
+        return content(key_line(self.panes, self.useless, self.size.width))

@@ -20,15 +20,17 @@ from textual.worker import get_current_worker
 from seqtui.errors import SeqtuiError
 from seqtui.model.tensors import TensorInfo, TensorRef
 from seqtui.rows import Row
-from seqtui.safe_text import safe_text
 from seqtui.tui.actions import Pane, bindings
-from seqtui.tui.chrome import Line
+from seqtui.tui.chrome import Line, content
 from seqtui.tui.movement import FAR, Movement
+from seqtui.tui.texts import detail_title
 from seqtui.workspace import View
 
 if TYPE_CHECKING:
+    from seqtui.tui.runs import Runs
     from seqtui.tui.tabs.code import CodeTab
     from seqtui.tui.tabs.problems import ProblemsTab
+    from seqtui.tui.tabs.run import RunTab
     from seqtui.tui.tabs.weights import WeightsTab
     from seqtui.weights.statistics import Statistics
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 class Tab(NamedTuple):
     """One of the looks at what is under the cursor."""
 
-    words: str
     focus: str
     """The name of the widget class that hears its keys."""
     pane: Pane | None = None
@@ -44,14 +45,13 @@ class Tab(NamedTuple):
 
 
 TABS: Mapping[int, Tab] = {
-    1: Tab("Layer", "LayerTab"),
-    2: Tab("Weights", "ValueGrid", "weights"),
-    4: Tab("Code", "CodeTab", "code"),
-    6: Tab("Problems", "ProblemsTab", "problems"),
+    1: Tab("LayerTab"),
+    2: Tab("ValueGrid", "weights"),
+    3: Tab("RunTab", "run"),
+    4: Tab("CodeTab", "code"),
+    6: Tab("ProblemsTab", "problems"),
 }
-"""By the key that shows it."""
-NAME_CELLS = 12
-"""Cells of the title that the name under the cursor keeps beside the words of all tabs."""
+"""By the key that shows it; `texts.TAB_WORDS` says what each is called."""
 REST = 0.1
 """Seconds that the cursor rests on a row before its tensors are measured."""
 AT_A_GLANCE = 8
@@ -68,20 +68,8 @@ class DetailTitle(Line):
     tab: reactive[int] = reactive(1)
 
     def render(self) -> Content:
-        name = Content(safe_text(self.row.path if self.row and self.row.depth else self.title)).stylize("bold")
-        tabs = self._tabs({number: tab.words for number, tab in TABS.items()})
-        if tabs.cell_length + NAME_CELLS > self.size.width:
-            tabs = self._tabs({number: TABS[number].words if number == self.tab else "" for number in TABS})
-        return self.spread(name, tabs)
-
-    def _tabs(self, words: Mapping[int, str]) -> Content:
-        """The number of each tab and its words, the one in sight marked."""
-        return Content(" ").join(
-            Content(f" {number} {text} " if text else f" {number} ").stylize(
-                "bold $text-primary on $primary-muted" if number == self.tab else "$foreground-muted"
-            )
-            for number, text in words.items()
-        )
+        name = self.row.path if self.row and self.row.depth else self.title
+        return content(detail_title(name, self.tab, self.size.width))
 
 
 class DetailText(Widget):
@@ -129,12 +117,16 @@ class LayerTab(Movement, VerticalScroll, can_focus=True):
         """Nor to the right."""
 
 
-def _new_tab(tab: int) -> WeightsTab | CodeTab | ProblemsTab:
+def _new_tab(tab: int) -> WeightsTab | RunTab | CodeTab | ProblemsTab:
     """A tab after the first. What it needs is imported with it."""
     if tab == 2:
         from seqtui.tui.tabs.weights import WeightsTab
 
         return WeightsTab()
+    if tab == 3:
+        from seqtui.tui.tabs.run import RunTab
+
+        return RunTab()
     if tab == 4:
         from seqtui.tui.tabs.code import CodeTab
 
@@ -152,6 +144,8 @@ class Detail(Vertical):
     """The same row comes again after an edit elsewhere."""
     statistics: reactive[Mapping[TensorRef, Statistics]] = reactive(dict, repaint=False)
     """Of the tensors under the cursor, by where their numbers lie: an edit may give a name to others."""
+    runs: reactive[Runs | None] = reactive(None, repaint=False)
+    """What was run; None before anything was."""
     tab: reactive[int] = reactive(1, repaint=False)
 
     class Measured(Message):
@@ -168,7 +162,7 @@ class Detail(Vertical):
         self._wanted: Mapping[TensorRef, TensorInfo] = {}
         """The tensors under the cursor whose numbers lie in a file."""
         self._is_filled = False
-        self._made: dict[int, WeightsTab | CodeTab | ProblemsTab] = {}
+        self._made: dict[int, WeightsTab | RunTab | CodeTab | ProblemsTab] = {}
         """The tabs after the first that were shown."""
 
     async def fill(self) -> None:
@@ -177,6 +171,10 @@ class Detail(Vertical):
             await self.mount(DetailTitle(), LayerTab(DetailText()))
             self._is_filled = True
             self._write()
+
+    async def on_mount(self) -> None:
+        if self.display:  # already in the first frame
+            await self.fill()
 
     async def on_resize(self) -> None:
         if self.size.width:
@@ -193,6 +191,9 @@ class Detail(Vertical):
         self._measure_soon()
 
     def watch_statistics(self) -> None:
+        self._write()
+
+    def watch_runs(self) -> None:
         self._write()
 
     async def show(self, tab: int) -> None:
@@ -230,10 +231,12 @@ class Detail(Vertical):
 
     def _write(self) -> None:
         """Write the tab in sight; the other is written when it is shown."""
-        if not self._is_filled or self.view is None or self.row is None or not self.size.width:
+        if not self._is_filled or self.view is None:
             return
         title = self.query_one(DetailTitle)
         title.title, title.row, title.tab = self.view.title, self.row, self.tab
+        if self.row is None or not self.size.width:
+            return
         tab = self._made.get(self.tab)
         if tab is None:
             from seqtui.tui.tabs.layer import detail
@@ -244,6 +247,14 @@ class Detail(Vertical):
         tab.look_at(self.view, self.row)
         if self.tab == 2:
             self._write_statistics()
+        elif self.tab == 3:
+            self._write_runs()
+
+    def _write_runs(self) -> None:
+        from seqtui.tui.tabs.run import RunTab
+
+        for tab in self.query(RunTab):
+            tab.runs = self.runs or tab.runs
 
     def _write_statistics(self) -> None:
         from seqtui.tui.tabs.weights import WeightsTab

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LISTED = 12
 """Steps of an earlier session that are listed."""
-FILE_WORDS = ("w", "q", "wq", "q!", "recipe", "replay")
+FILE_WORDS = ("w", "q", "wq", "q!", "e", "recipe", "replay")
 """Words of the ':' line that are about files, as in vi where it has them; all others begin an edit."""
 
 
@@ -86,7 +86,7 @@ class Editor:
             edit = edit_for(self.chosen)
             self.workspace.do(edit)
         except EditError as error:
-            self.screen.warn(error_words(error))
+            self.screen.warn(error.words())
             return False
         self.last = edit
         self.screen.tell_trouble()
@@ -100,7 +100,7 @@ class Editor:
         try:
             edit = step()
         except EditError as error:
-            self.screen.warn(error_words(error))
+            self.screen.warn(error.words())
             return
         self.screen.show_model()
         first, *more = str(edit).splitlines()
@@ -111,7 +111,7 @@ class Editor:
         try:
             paths = self.chosen.paths
         except EditError as error:
-            self.screen.warn(error_words(error))
+            self.screen.warn(error.words())
             return
         self.yanked = Yanked(paths, is_cut)
         what = paths[0] if len(paths) == 1 else f"{len(paths)} layers"
@@ -135,7 +135,7 @@ class Editor:
             try:
                 count = self.workspace.recover()
             except EditError as error:
-                self.screen.warn(error_words(error))
+                self.screen.warn(error.words())
             else:
                 self.screen.tell(f"{plural(count, 'step')} recovered.")
             self.screen.show_model()
@@ -194,7 +194,7 @@ class Editor:
             self.workspace.require_editable()
             screen = question()
         except EditError as error:
-            self.screen.warn(error_words(error))
+            self.screen.warn(error.words())
             return
         await self.screen.app.push_screen(screen, self._do_asked)
 
@@ -225,7 +225,10 @@ class Editor:
         elif about_file[0] == "q":
             await self.screen.app.run_action("quit_now")
         elif about_file[0] == "q!":
+            self.workspace.forget()
             self.screen.app.exit()
+        elif about_file[0] == "e":
+            self.screen.go_on_with(about_file[1])
         elif about_file[0] in ("recipe", "replay"):
             self._run_recipe(*about_file)
         else:
@@ -245,7 +248,7 @@ class Editor:
                 batch = read_recipe(path)
                 self.do(lambda _: batch)
         except SeqtuiError as error:
-            self.screen.warn(error_words(error))
+            self.screen.warn(error.words())
 
     async def ask_input(self) -> None:
         """What a new model is fed, as an edit."""
@@ -281,14 +284,16 @@ class Editor:
     async def _save(self, path: str, is_sure: bool, and_quit: bool) -> None:
         if needs_torch(self.workspace.model):
             self.screen.tell("Torch makes the new weights …")
+        model = self.workspace.view.model
         try:
             saved = await asyncio.to_thread(self.workspace.save, path, is_sure)
         except FileChangedError as error:
             await self._ask_to_replace(error, path, and_quit)
             return
         except SeqtuiError as error:
-            self.screen.warn(error_words(error))
+            self.screen.warn(error.words())
             return
+        self.screen.runner.saved(model)
         self.screen.show_model(self.screen.table.row.path)
         self.screen.tell(f"{saved.sentence}.")
         if and_quit:
@@ -388,8 +393,3 @@ def check_line(model: ModelSpec, line: str) -> None:
     if edit is None:
         raise EditError("a comment does nothing")
     edit.apply(model)
-
-
-def error_words(error: SeqtuiError) -> str:
-    """An error as one toast: the sentence, and what to do about it."""
-    return f"{error.line()}. {error.hint}" if error.hint else error.line()

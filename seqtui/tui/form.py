@@ -28,7 +28,7 @@ from seqtui.outlook import Outlook, cost_words, mended, outlook, weights_words
 from seqtui.rows import description
 from seqtui.safe_text import safe_text
 from seqtui.table import cell_width, fit
-from seqtui.tui.editor import error_words, made_by
+from seqtui.tui.editor import made_by
 from seqtui.words import flow, plural
 from seqtui.workspace import View
 
@@ -275,7 +275,7 @@ class Form(ModalScreen[Edit | None]):
         try:
             lines = self._strip(self.prospect(), width)
         except EditError as error:
-            words = textwrap.wrap(f"! {safe_text(error_words(error))}", width)[:STRIP]
+            words = textwrap.wrap(f"! {safe_text(error.words())}", width)[:STRIP]
             lines = [Content(line).stylize("$text-error") for line in words]
         blank = [Content("")] * (STRIP - len(lines))
         self.query_one("#form-strip", Static).update(Content("\n").join([*lines, *blank, self._keys(width)]))

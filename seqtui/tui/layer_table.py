@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -16,22 +14,14 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from seqtui.model.spec import Deferred
-from seqtui.rows import Cells, Row, cells, rows_below
-from seqtui.table import Column, Layout, columns_for, layout, tree_label
+from seqtui.rows import Row
+from seqtui.table import Layout
 from seqtui.tui.actions import bindings
 from seqtui.tui.branches import Branches
 from seqtui.tui.movement import Movement
 from seqtui.tui.search import Index, Place
+from seqtui.tui.texts import TableText
 from seqtui.workspace import View
-
-SAMPLE = 400
-"""Rows whose texts decide the widths of the columns: the first, folded or not, so that folding moves none."""
-
-
-def _is_made(row: Row) -> bool:
-    """Whether to look under a row costs nothing."""
-    return not isinstance(row.layer.layers, Deferred) or row.layer.layers.is_made
 
 
 class LayerTable(Movement, ScrollView, can_focus=True):
@@ -66,9 +56,10 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self.row = row
             self.tab = tab
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, branches: Branches | None = None) -> None:
+        """`branches` are those of the view's model, where somebody has made them already."""
         super().__init__()
-        self.branches = Branches(view.model)
+        self.branches = branches or Branches(view.model)
         self.index = Index(self.branches.all_rows())
         self._layout: Layout | None = None
         self._sample: list[list[str]] = []
@@ -100,7 +91,10 @@ class LayerTable(Movement, ScrollView, can_focus=True):
                 here = min(self.cursor, len(self.branches.rows) - 1) if old.opened is new.opened else 0
             self.set_reactive(LayerTable.cursor, here)
             self.marks = set()
-        self._rearrange()
+        if old.opened is new.opened:
+            self._folded()
+        else:
+            self._rearrange()
         self._scroll_to_cursor()
         self.post_message(self.Highlighted(self.row))
 
@@ -128,34 +122,18 @@ class LayerTable(Movement, ScrollView, can_focus=True):
 
     # Drawing
 
+    @property
+    def _text(self) -> TableText:
+        assert self.view is not None  # there is a view from the first frame on
+        return TableText(self.view, self.branches)
+
     def columns(self) -> Layout:
         """The columns at this width, from a sample of the model's rows and what is in sight."""
         if self._layout is None:
-            width = self.size.width - 2  # a blank cell on either side
-            fitting = columns_for(width, self.view is not None and self.view.model.is_sequential)
-            if not self._sample:
-                first = islice(rows_below(self.branches.root, _is_made), SAMPLE)
-                self._sample = self._sampled([self.branches.root, *first], fitting)
-            top = self.scroll_offset.y
-            in_sight = self._sampled(self.branches.rows[top : top + self.size.height], fitting)
-            self._layout = layout(fitting, [*self._sample, *in_sight], width)
+            width, top = self.size.width, self.scroll_offset.y
+            self._sample = self._sample or self._text.sample(width)
+            self._layout = self._text.layout(self._sample, self.branches.rows[top : top + self.size.height], width)
         return self._layout
-
-    def _sampled(self, rows: Iterable[Row], columns: tuple[Column, ...]) -> list[list[str]]:
-        """The texts of rows as they count for the widths.
-
-        A problem's sentence takes what room there is, and moves no column when it comes and goes.
-        """
-        return [self._texts(row, self._cells(row).without_problem(), columns) for row in rows]
-
-    def _cells(self, row: Row) -> Cells:
-        assert self.view is not None  # there is a view from the first frame on
-        title = "" if row.depth else self.view.title  # taken from a path: dear, and the model's own row alone shows it
-        return cells(row, self.view.inference, title)
-
-    def _texts(self, row: Row, shown: Cells, columns: tuple[Column, ...]) -> list[str]:
-        label = tree_label(row, shown, self.branches.is_open(row))
-        return [label, *(str(getattr(shown, column.field)) for column in columns[1:])]
 
     def notify_style_update(self) -> None:
         self._inks.clear()
@@ -176,42 +154,17 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         width, base = self.size.width, self._base
         index = self.scroll_offset.y + y - 1
         if y == 0:
-            titles = self.columns().line([column.title for column in self.columns().columns])
-            segments = [(" ", base), ("".join(titles), base + self._ink("header"))]
+            pieces = self._text.header(self.columns())
         elif index >= len(self.branches.rows):
             return Strip.blank(width, base)
         else:
-            is_cursor = index == self.cursor
+            row, is_cursor = self.branches.rows[index], index == self.cursor
             if is_cursor:
                 base = base + Style(bgcolor=self.get_component_rich_style("layer-table--cursor").bgcolor)
-            segments = self._segments(self.branches.rows[index], base, is_cursor)
-        return Strip([Segment(*segment) for segment in segments]).adjust_cell_length(width, base)
-
-    def _segments(self, row: Row, base: Style, is_cursor: bool) -> list[tuple[str, Style]]:
-        """A row's columns with their styles; what is under the cursor is all written in full strength."""
-        shown, table = self._cells(row), self.columns()
-        quiet = base if is_cursor else base + self._ink("quiet")
-        styles = {"kind": quiet, "macs": quiet, "memory": quiet}
-        if shown.state == "problem":
-            styles["label"] = styles["output"] = base + self._ink("problem")
-        elif shown.state == "off" or row.tensor:
-            styles["label"] = styles["output"] = quiet
-        texts = table.line(self._texts(row, shown, table.columns))
-        is_marked = row.path in self.marks and row.tensor is None
-        sign = "▌" if is_marked else "›" if is_cursor else " "
-        segments = [(sign, base + self._ink("match") if is_marked or is_cursor else base)]
-        for column, text in zip(table.columns, texts, strict=True):
-            style = styles.get(column.field, base)
-            segments += self._marked(text, style) if column.field == "label" else [(text, style)]
-        return segments
-
-    def _marked(self, text: str, style: Style) -> list[tuple[str, Style]]:
-        """A label with what is searched for marked."""
-        at = text.casefold().find(self.needle.casefold()) if self.needle else -1
-        if at < 0:
-            return [(text, style)]
-        end = at + len(self.needle)
-        return [(text[:at], style), (text[at:end], style + self._ink("match")), (text[end:], style)]
+            is_marked = row.path in self.marks and row.tensor is None
+            pieces = self._text.row(row, self.columns(), is_cursor, is_marked, self.needle)
+        segments = [Segment(text, base + self._ink(ink) if ink else base) for text, ink in pieces]
+        return Strip(segments).adjust_cell_length(width, base)
 
     # Keys
 

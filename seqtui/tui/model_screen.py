@@ -12,10 +12,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.dom import DOMNode
+from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.timer import Timer
 
 from seqtui.errors import SeqtuiError
+from seqtui.formats import open_model
 from seqtui.model.inputs import input_text, parse_input
 from seqtui.rows import Row
 from seqtui.safe_text import safe_text
@@ -24,16 +27,22 @@ from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
 from seqtui.tui.search import next_of
+from seqtui.tui.texts import TABLE_PANES, WIDE, useless_keys
 from seqtui.workspace import View, Workspace
 
 if TYPE_CHECKING:
+    from seqtui.tui.branches import Branches
     from seqtui.tui.editor import Editor
     from seqtui.tui.finder import Finder
     from seqtui.tui.prompts import SearchLine
+    from seqtui.tui.runner import Runner
+    from seqtui.tui.runs import Runs
     from seqtui.tui.tabs.problems import ProblemsTab
+    from seqtui.tui.tabs.run import RunTab
 
-WIDE = 100
-"""Columns from which the detail stands beside the table."""
+
+REST = 0.5
+"""Seconds that a model rests before torch is asked for its shapes."""
 
 
 def _collect_garbage_again() -> None:
@@ -52,22 +61,40 @@ class ModelScreen(Screen[None]):
     # The panes that they are bound to draw themselves: a cursor key must not draw the whole screen.
     view: reactive[View | None] = reactive(None, repaint=False)
     row: reactive[Row | None] = reactive(None, repaint=False, always_update=True)
+    runs: reactive[Runs | None] = reactive(None, repaint=False)
+    """What was run; None before anything was."""
+    torch: reactive[str] = reactive("", repaint=False)
+    """What torch's process does, in words."""
 
-    def __init__(self, workspace: Workspace, select: str = "") -> None:
-        """`select` is the path of the layer or tensor that the cursor starts on."""
+    class Opened(Message):
+        """Another model is to take this one's place."""
+
+        def __init__(self, workspace: Workspace) -> None:
+            super().__init__()
+            self.workspace = workspace
+
+    def __init__(self, workspace: Workspace, select: str = "", branches: Branches | None = None) -> None:
+        """`select` is the path of the layer or tensor that the cursor starts on.
+
+        `branches` are those of the model, where somebody has made them already.
+        """
         super().__init__()
         self.workspace = workspace
         self.select = select
+        self._branches = branches
         self._editor: Editor | None = None
         self._finder: Finder | None = None
+        self._runner: Runner | None = None
+        self._rest: Timer | None = None
         self._is_shown = False
         self.set_reactive(ModelScreen.view, workspace.view)
 
     def compose(self) -> ComposeResult:
-        yield TitleLine().data_bind(ModelScreen.view)
+        self.set_class(self.app.size.width >= WIDE, "-wide")  # Textual would draw a frame before it finds out
+        yield TitleLine().data_bind(ModelScreen.view, ModelScreen.torch)
         with Horizontal(id="panes"):
-            yield LayerTable(self.workspace.view).data_bind(ModelScreen.view)
-            yield Detail().data_bind(ModelScreen.view, ModelScreen.row)
+            yield LayerTable(self.workspace.view, self._branches).data_bind(ModelScreen.view)
+            yield Detail().data_bind(ModelScreen.view, ModelScreen.row, ModelScreen.runs)
         yield TotalsLine().data_bind(ModelScreen.view, ModelScreen.row)
         yield KeyLine()
 
@@ -82,6 +109,7 @@ class ModelScreen(Screen[None]):
             self.go_to(self.select)
         self.call_after_refresh(_collect_garbage_again)
         self.call_after_refresh(self.run_worker, self._start_journal, exclusive=False)
+        self.call_after_refresh(self._follow_soon)
 
     @property
     def table(self) -> LayerTable:
@@ -159,14 +187,12 @@ class ModelScreen(Screen[None]):
     def _write_keys(self) -> None:
         line = self.query_one(KeyLine)
         line.panes = self.panes_with_keys
-        useless = {"cancel"} if self.is_on_table else set()
-        useless |= set() if self.is_wide else {"zoom"}
-        line.useless = frozenset(useless if self.workspace.view.model.is_sequential else useless | {"input"})
+        line.useless = useless_keys(self.is_on_table, self.is_wide, self.workspace.view.model.is_sequential)
 
     @property
     def panes_with_keys(self) -> tuple[Pane, ...]:
         """The parts of the table of actions that hold where the focus is."""
-        return ("table", "everywhere", "app", "movement") if self.is_on_table else self.detail.panes
+        return TABLE_PANES if self.is_on_table else self.detail.panes
 
     async def show_tab(self, tab: int, focus: bool) -> None:
         """Show the detail at a tab; with `focus` its keys hold from now on, as they do when it covers the table."""
@@ -270,7 +296,7 @@ class ModelScreen(Screen[None]):
     def show_model(self, path: str = "") -> None:
         """Show the workspace as it is now, with the cursor on a layer or a tensor."""
         self.view = self.workspace.view
-        if path:
+        if path and path != self.table.row.path:
             self.table.go_to(path)
 
     def action_command_deed(self, name: str) -> None:
@@ -280,6 +306,38 @@ class ModelScreen(Screen[None]):
     async def action_editor_deed(self, name: str) -> None:
         """What a key of the editor's does."""
         await self.editor.deed(name)
+
+    # Torch: whoever only looks does not wait for it
+
+    @property
+    def runner(self) -> Runner:
+        if self._runner is None:
+            from seqtui.tui.runner import Runner
+
+            self._runner = Runner(self)
+        return self._runner
+
+    async def action_runner_deed(self, name: str) -> None:
+        """What a key of the runner's does."""
+        await self.runner.deed(name)
+
+    def watch_view(self, old: View | None, new: View | None) -> None:
+        if self.is_mounted and old and new and old.model is not new.model:
+            self._follow_soon()
+
+    def _follow_soon(self) -> None:
+        """Once the model has rested, let torch say what the rules cannot; and all it says, where it is at hand."""
+        if self._rest is not None:
+            self._rest.stop()
+        is_unknown = any(info.unknown for info in self.workspace.view.inference.infos.values())
+        if is_unknown or self.torch:
+            self._rest = self.set_timer(REST, lambda: self.runner.follow())
+
+    def on_run_tab_highlighted(self, message: RunTab.Highlighted) -> None:
+        self.go_to(message.path)
+
+    def on_run_tab_maps_wanted(self, message: RunTab.MapsWanted) -> None:
+        self.run_worker(self.runner.show_maps(message.path, message.grid, message.first), exclusive=True, group="maps")
 
     # What is looked at
 
@@ -299,6 +357,20 @@ class ModelScreen(Screen[None]):
         if answer is not None:
             self.workspace.set_input(parse_input(answer))
             self.view = self.workspace.view
+
+    def go_on_with(self, path: str) -> None:
+        """Open another file in place of this model; without a path, this one again."""
+        if not path:
+            self.action_reload()
+        elif self.workspace.is_changed:
+            self.warn("There are edits that are not saved. Save them with :w, or undo them with u.")
+        else:
+            try:
+                opened = open_model(path)
+            except SeqtuiError as error:
+                self.warn(error.line())
+            else:
+                self.post_message(self.Opened(Workspace(opened)))
 
     def action_reload(self) -> None:
         try:

@@ -35,7 +35,6 @@ from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.table import cell_width, fit
 from seqtui.tui import fuzzy
-from seqtui.tui.editor import error_words
 from seqtui.tui.form import Form
 from seqtui.tui.movement import Movement
 from seqtui.words import output_words, plural, shape_words
@@ -271,7 +270,7 @@ class Picker(ModalScreen[Edit | None]):
         try:
             after = outlook(self.view.model, self.view.inference, self._edit(item))
         except EditError as error:
-            return [first, Content(f"! {safe_text(error_words(error))}").stylize("$text-error")]
+            return [first, Content(f"! {safe_text(error.words())}").stylize("$text-error")]
         more = after.inference.total.num_params - self.view.inference.total.num_params
         counted = f"{more:+,} {'parameter' if abs(more) == 1 else 'parameters'}".replace("-", "−")
         broken = f"! {after.problem}" if after.caused else "nothing breaks below"

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.content import Content
 
 from seqtui.model.infer import LayerInfo
+from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import LayerSpec
 from seqtui.model.tensors import TensorInfo, TensorRef
-from seqtui.rows import Row, description, kind_cell, making_words, value_words
+from seqtui.rows import SIGNS, Row, description, kind_cell, making_words, value_words
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import not_finite
 from seqtui.table import cell_width, fit
@@ -50,12 +51,23 @@ def detail(view: View, row: Row, measured: Mapping[TensorRef, Statistics], width
         lines.append(Content(f"? guessed from names and shapes{others}").stylize("$text-warning"))
     if not row.layer.enabled:
         lines.append(Content("○ off: its input passes through"))
+    elif words := _mode_words(row.layer.kind or "", view.mode.is_training):
+        lines.append(Content(words).stylize("$foreground-muted"))
     lines += _beside(_arguments(row.layer), _costs(view, row, info), width)
     if row.layer.tensors:
         lines.append(Content(""))
     for tensor in row.layer.tensors:
         lines += _tensor_lines(tensor, measured, row.layer, width)
     return _lines(lines)
+
+
+def _mode_words(kind: str, is_training: bool) -> str:
+    """What train or eval mode means for a kind that is random in one of them."""
+    if kind not in KINDS or not KINDS[kind].is_random:
+        return ""
+    if is_training:
+        return f"{SIGNS['random']} random in train mode: no two passes are alike"
+    return "in eval mode its input passes through" if "Dropout" in kind else "in eval mode its slope is fixed"
 
 
 def _lines(lines: list[Content]) -> Content:
@@ -90,7 +102,7 @@ def _costs(view: View, row: Row, info: LayerInfo) -> list[Fact]:
     if info.input_shape is not None:
         facts.append(Fact("in", shape_words(info.input_shape), before))
     if info.output_shape is not None:
-        facts.append(Fact("out", output_words(info.output_shape), after))
+        facts.append(Fact("out", output_words(info.output_shape), f"{after}, by torch" if info.is_torchs else after))
         if info.output_dtype != "float32":
             facts.append(Fact("type", info.output_dtype))
     elif info.unknown:

@@ -1,0 +1,213 @@
+"""What was run, what will be, and how the tab says it: values, and lines of text made of them, without Textual."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import PurePath
+from textwrap import wrap
+from typing import NamedTuple
+
+from seqtui.engine.door import State
+from seqtui.engine.requests import MOST_VALUES, Feed, Images, LayerRun, Progress, RunResult, RunSettings
+from seqtui.model.spec import ModelSpec
+from seqtui.rows import SIGNS
+from seqtui.run_text import finding_lines, gradient_lines, output_lines, run_facts, run_table
+from seqtui.safe_text import safe_text
+from seqtui.summary_text import Piece as Styled
+from seqtui.summary_text import Style
+from seqtui.tui.texts import Ink, Piece, cut
+from seqtui.words import flow, number_words, plural, shape_words
+from seqtui.workspace import Mode, View
+
+INKS: dict[Style, Ink] = {"": "", "dim": "quiet", "bold": "header", "red": "problem"}
+"""What a style of the command line's is on the screen."""
+
+WRONG: Ink = "problem"
+RIGHT: Ink = ""
+
+STATE_WORDS: dict[State, str] = {
+    "": "",
+    "starting": "torch starting",
+    "ready": "torch ready",
+    "busy": "torch busy",
+    "ended": "torch ended",
+}
+"""What is said of torch's process."""
+
+
+class Ran(NamedTuple):
+    """A run that came to its end."""
+
+    model: ModelSpec
+    settings: RunSettings
+    result: RunResult
+
+
+class Runs(NamedTuple):
+    """The runs of a screen so far, and how the next one is to be."""
+
+    feed: Feed = Feed()
+    passes: int = 1
+    with_backward: bool = False
+    last: Ran | None = None
+    before: Ran | None = None
+    """The one before the last."""
+    doing: str = ""
+    """How far the run is that is under way; empty where none is."""
+    failure: str = ""
+    """Why the run after the last gave nothing; empty where none failed."""
+    images: Images | None = None
+    """The maps that were asked for last."""
+    no_images: str = ""
+    """Why there are none."""
+
+    def settings(self, mode: Mode) -> RunSettings:
+        """Of the next run."""
+        return RunSettings(mode.device, mode.dtype, mode.is_training, self.feed, self.passes, self.with_backward)
+
+    def layer(self, path: str) -> LayerRun | None:
+        """What the last run says of a layer; None where it says nothing."""
+        layers = self.last.result.layers if self.last else ()
+        return next((layer for layer in layers if layer.path == path), None)
+
+
+NO_RUNS = Runs()
+
+
+class RunLines(NamedTuple):
+    """A run as lines: some that stand still, and below them others that scroll."""
+
+    head: list[list[Piece]]
+    body: list[list[Piece]]
+    places: dict[str, int]
+    """The line in the body of each layer by its path."""
+
+
+def progress_words(progress: Progress) -> str:
+    """`running 3/10`; what is done where nobody knows how far it is."""
+    return f"running {progress.done:,}/{progress.total:,}" if progress.total else progress.words
+
+
+def run_lines(runs: Runs, view: View, width: int) -> RunLines:
+    """The last run with all that it found, and how the next one will be."""
+    head = head_lines(runs, view, width)
+    if runs.last is None:
+        return RunLines(head, [], {})
+    result = runs.last.result
+    table = run_table(result, width - 2)
+    head += [[], _inked([Styled(text, "bold") for text in table.layout.line([c.title for c in table.layout.columns])])]
+    body: list[list[Piece]] = []
+    places: dict[str, int] = {}
+    for layer, row in zip(result.layers, table.rows, strict=True):
+        places[layer.path] = len(body)
+        is_wrong = layer.is_nan_born or any(gradient.verdict for gradient in layer.gradients.values())
+        sign, ink = (SIGNS["problem"], WRONG) if is_wrong else (" ", RIGHT)
+        body.append([Piece(sign, ink), *(Piece(text, ink) for text in table.layout.line(row))])
+    for lines in (finding_lines(result), gradient_lines(result, width - 2), output_lines(result, width - 2)):
+        if lines:
+            body += [[], *(_inked(line) for line in lines)]
+    return RunLines(head, body, places)
+
+
+def head_lines(runs: Runs, view: View, width: int) -> list[list[Piece]]:
+    """What is under way, what the last run was, and the next where it differs from it."""
+    lines: list[list[Piece]] = []
+    if runs.doing:
+        lines.append([Piece(f" {runs.doing}", "bold"), Piece("   x in this tab cancels", "quiet")])
+    if runs.failure:
+        lines += [[Piece(f" {line}", "problem")] for line in _wrapped(f"{SIGNS['problem']} {runs.failure}", width)]
+    settings = runs.settings(view.mode)
+    if runs.last is None:
+        if not runs.doing and not runs.failure:
+            facts = ["R runs the model", *_facts(settings, view.model)]
+            lines += [[Piece(f" {line}")] for line in flow(facts, width - 2)]
+        return lines
+    facts = [_short(fact, runs.last.settings.feed) for fact in run_facts(runs.last.result)]
+    lines += [[Piece(f" {line}")] for line in flow(facts, width - 2)]
+    lines += [[Piece(f" {words}", "bold")] for words in compared(runs.last.result, runs.before)]
+    if is_stale(runs.last, view.model):
+        lines.append([Piece(" of the model before the last edit; R runs it as it is now", "quiet")])
+    if settings != runs.last.settings:
+        next_facts = ["the next run", *_facts(settings, view.model)]
+        lines += [[Piece(f" {line}", "quiet")] for line in flow(next_facts, width - 2)]
+    return [cut(line, width) for line in lines]
+
+
+def _facts(settings: RunSettings, model: ModelSpec) -> Iterator[str]:
+    """What a run will be fed, where and how."""
+    yield fed_words(settings.feed, model)
+    yield settings.device
+    yield settings.dtype or "types of the file"
+    yield "train" if settings.is_training else "eval"
+    yield "1 pass" if settings.passes == 1 else f"{settings.passes:,} passes"
+    if settings.with_backward:
+        yield "backward"
+
+
+def fed_words(feed: Feed, model: ModelSpec) -> str:
+    """`fed normal 1×1×28×28, seed 0`; of a file its name, since its own shape holds."""
+    if feed.form == "file":
+        return _short(f"fed {safe_text(feed.path)}", feed)
+    shape = "".join(f" {shape_words(given.shape)}" for given in model.inputs[:1])
+    return f"fed {feed.form}{shape}{f', seed {feed.seed}' if feed.form == 'normal' else ''}"
+
+
+def _short(words: str, feed: Feed) -> str:
+    """The words with the name of the file that is fed instead of its path."""
+    return words.replace(safe_text(feed.path), safe_text(PurePath(feed.path).name)) if feed.path else words
+
+
+def is_stale(ran: Ran, model: ModelSpec) -> bool:
+    """Whether a run was of another model than the one looked at."""
+    return ran.model.root is not model.root or ran.model.inputs != model.inputs
+
+
+def compared(last: RunResult, before: Ran | None) -> Iterator[str]:
+    """Whether the output of a run is that of the one before, where both were fed the same."""
+    if before is None or not last.values or last.fed != before.result.fed or last.output != before.result.output:
+        return
+    found = difference(last.values, before.result.values)
+    part = f", in its first {MOST_VALUES:,} values" if math.prod(last.output) > len(last.values) else ""
+    if not found:
+        yield f"output equal to the run before{part}"
+    elif math.isfinite(found):
+        yield f"output differs from the run before by {number_words(found)} at most{part}"
+    else:
+        yield f"output differs from the run before: NaN or Inf in one of them{part}"
+
+
+def difference(values: tuple[float, ...], others: tuple[float, ...]) -> float:
+    """The largest difference of two outputs; NaN is as NaN, and infinitely far from any number."""
+    return max((_distance(a, b) for a, b in zip(values, others, strict=True)), default=0.0)
+
+
+def _distance(one: float, other: float) -> float:
+    if one == other or (math.isnan(one) and math.isnan(other)):
+        return 0.0
+    return abs(one - other) if math.isfinite(one) and math.isfinite(other) else math.inf
+
+
+def maps_line(runs: Runs, path: str, width: int) -> list[Piece]:
+    """What stands over the feature maps: whose, how many, on what scale; or why there are none."""
+    layer, images = runs.layer(path), runs.images
+    if layer is None:
+        return [Piece(" Feature maps are those of a layer that ran: move to one.", "quiet")] if runs.last else []
+    name = Piece(f" {safe_text(path)}", "bold")
+    if not layer.has_maps:
+        return cut([name, Piece(f"  gives no maps: what comes out is {shape_words(layer.output)}", "quiet")], width)
+    if images is None or images.path != path:
+        return cut([name, Piece(f"  {runs.no_images or 'drawing …'}", "quiet")], width)
+    last = images.first + len(images.pixels)
+    which = f"{images.first}…{last - 1} of " if len(images.pixels) < images.num_channels else ""
+    scale = f"black {number_words(images.low)}, white {number_words(images.high)}"
+    facts = f"  {which}{plural(images.num_channels, 'map')} {shape_words(images.shape)}   {scale}"
+    return cut([name, Piece(facts)], width)
+
+
+def _inked(line: list[Styled]) -> list[Piece]:
+    return [Piece(" "), *(Piece(text, INKS[style]) for text, style in line)]
+
+
+def _wrapped(sentence: str, width: int) -> list[str]:
+    return wrap(safe_text(sentence, limit=2000), max(width - 2, 1))
