@@ -11,7 +11,7 @@ from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import args_to_json
 from seqtui.model.tensors import TensorInfo
 from seqtui.model.tree import walk_layer
-from seqtui.workspace import View
+from seqtui.view import View
 
 if TYPE_CHECKING:  # a summary needs no plan and no run
     from seqtui.engine.requests import LayerRun, RunResult

@@ -11,8 +11,8 @@ from seqtui.model.tree import joined, walk_layer
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, Style
 from seqtui.table import Column, layout
+from seqtui.view import View
 from seqtui.words import count_words, plural, shape_words
-from seqtui.workspace import View
 
 if TYPE_CHECKING:
     from seqtui.model.weights_kept import Action, Planned

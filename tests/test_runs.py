@@ -12,7 +12,7 @@ from seqtui.formats.opened import OpenedModel
 from seqtui.model.infer import infer_shapes
 from seqtui.model.spec import InputSpec, ModelSpec
 from seqtui.tui.runs import Ran, Runs, compared, difference, head_lines, run_lines
-from seqtui.workspace import Mode, View
+from seqtui.view import Mode, View
 
 FED = "normal 1×4, seed 0"
 

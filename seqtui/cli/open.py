@@ -11,7 +11,8 @@ from seqtui.errors import UsageError
 from seqtui.formats import open_model
 from seqtui.model.inputs import parse_input
 from seqtui.rows import has_path
-from seqtui.workspace import Mode, View, Workspace
+from seqtui.view import Mode, View
+from seqtui.workspace import Workspace
 
 
 def run(options: SimpleNamespace) -> int:

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from seqtui.rows import Row
 from seqtui.tui.actions import Pane
 from seqtui.tui.texts import TABLE_PANES, Ink, Piece, key_line, title_line, totals_line
-from seqtui.workspace import View
+from seqtui.view import View
 
 INKS: dict[Ink, str] = {
     "bold": "bold",

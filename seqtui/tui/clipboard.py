@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from seqtui.model.inputs import input_text
-from seqtui.workspace import View
+from seqtui.view import View
 
 if TYPE_CHECKING:
     from seqtui.tui.model_screen import ModelScreen

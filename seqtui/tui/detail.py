@@ -24,7 +24,7 @@ from seqtui.tui.actions import Pane, bindings
 from seqtui.tui.chrome import Line, content
 from seqtui.tui.movement import FAR, Movement
 from seqtui.tui.texts import detail_title
-from seqtui.workspace import View
+from seqtui.view import View
 
 if TYPE_CHECKING:
     from seqtui.tui.runs import Runs

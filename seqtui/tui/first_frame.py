@@ -26,7 +26,7 @@ from seqtui.tui.texts import (
     totals_line,
     useless_keys,
 )
-from seqtui.workspace import View
+from seqtui.view import View
 
 Ground = Literal["background", "surface", "cursor"]
 Colour = tuple[int, int, int]

@@ -29,8 +29,8 @@ from seqtui.rows import description
 from seqtui.safe_text import safe_text
 from seqtui.table import cell_width, fit
 from seqtui.tui.editor import made_by
+from seqtui.view import View
 from seqtui.words import flow, plural
-from seqtui.workspace import View
 
 NAME = "name"
 """The field of a new layer's name; no argument of a layer is called that."""

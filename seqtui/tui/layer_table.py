@@ -21,7 +21,7 @@ from seqtui.tui.branches import Branches
 from seqtui.tui.movement import Movement
 from seqtui.tui.search import Index, Place
 from seqtui.tui.texts import TableText
-from seqtui.workspace import View
+from seqtui.view import View
 
 
 class LayerTable(Movement, ScrollView, can_focus=True):

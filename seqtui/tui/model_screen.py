@@ -28,7 +28,8 @@ from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
 from seqtui.tui.search import next_of
 from seqtui.tui.texts import TABLE_PANES, WIDE, useless_keys
-from seqtui.workspace import View, Workspace
+from seqtui.view import View
+from seqtui.workspace import Workspace
 
 if TYPE_CHECKING:
     from seqtui.tui.branches import Branches

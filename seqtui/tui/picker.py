@@ -37,8 +37,8 @@ from seqtui.table import cell_width, fit
 from seqtui.tui import fuzzy
 from seqtui.tui.form import Form
 from seqtui.tui.movement import Movement
+from seqtui.view import View
 from seqtui.words import output_words, plural, shape_words
-from seqtui.workspace import View
 
 OUTPUT = 24
 """Cells that the shapes that would come out get at the most."""

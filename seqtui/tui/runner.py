@@ -31,7 +31,7 @@ from seqtui.model.inputs import require_sequential
 from seqtui.model.spec import ModelSpec
 from seqtui.tui.prompts import Ask, Choose
 from seqtui.tui.runs import STATE_WORDS, Ran, Runs, progress_words
-from seqtui.workspace import Mode
+from seqtui.view import Mode
 
 if TYPE_CHECKING:
     from seqtui.tui.devices import DevicePicker

@@ -17,8 +17,8 @@ from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece as Styled
 from seqtui.summary_text import Style
 from seqtui.tui.texts import Ink, Piece, cut
+from seqtui.view import Mode, View
 from seqtui.words import flow, number_words, plural, shape_words
-from seqtui.workspace import Mode, View
 
 INKS: dict[Style, Ink] = {"": "", "dim": "quiet", "bold": "header", "red": "problem"}
 """What a style of the command line's is on the screen."""

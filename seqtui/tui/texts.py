@@ -17,8 +17,8 @@ from seqtui.safe_text import safe_text
 from seqtui.table import Column, Layout, cell_width, columns_for, fit, layout, tree_label
 from seqtui.tui.actions import ACTIONS, Pane, key_sign
 from seqtui.tui.branches import Branches
+from seqtui.view import View
 from seqtui.words import bytes_words, count_words, plural, shape_words
-from seqtui.workspace import View
 
 Ink = Literal["", "bold", "header", "quiet", "problem", "match", "key", "tab", "tab-in-sight"]
 """What a piece is written in; "" is the text colour of what it is written on."""

@@ -24,8 +24,8 @@ from seqtui.safe_text import safe_text
 from seqtui.table import cell_width
 from seqtui.tui.actions import bindings
 from seqtui.tui.movement import FAR, Movement
+from seqtui.view import View
 from seqtui.words import bytes_words, plural
-from seqtui.workspace import View
 
 STEP = 8
 """Cells that a key scrolls sideways."""

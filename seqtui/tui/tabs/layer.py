@@ -17,8 +17,8 @@ from seqtui.rows import SIGNS, Row, description, kind_cell, making_words, value_
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import not_finite
 from seqtui.table import cell_width, fit
+from seqtui.view import View
 from seqtui.words import bytes_words, number_words, output_words, shape_words, sparkline
-from seqtui.workspace import View
 
 if TYPE_CHECKING:
     from seqtui.weights.statistics import Statistics

@@ -20,7 +20,7 @@ from seqtui.rows import SIGNS, Row
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import bindings
 from seqtui.tui.movement import Movement
-from seqtui.workspace import View
+from seqtui.view import View
 
 SHOWN = 200
 """Problems that are listed; the rest is counted. One often makes many, and mending it mends them."""

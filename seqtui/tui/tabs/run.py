@@ -22,7 +22,7 @@ from seqtui.tui.mosaic import Grid, Tone, grid_for, mosaic
 from seqtui.tui.movement import FAR, Movement
 from seqtui.tui.runs import NO_RUNS, RunLines, Runs, head_lines, maps_line, run_lines
 from seqtui.tui.texts import Piece
-from seqtui.workspace import View
+from seqtui.view import View
 
 
 class RunTab(Movement, ScrollView, can_focus=True):

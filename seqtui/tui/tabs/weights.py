@@ -20,9 +20,9 @@ from seqtui.safe_text import safe_text
 from seqtui.statistics_text import fitting_bars, histogram_lines, moments_facts, not_finite, spread_facts
 from seqtui.tui.actions import bindings
 from seqtui.tui.value_grid import ValueGrid
+from seqtui.view import View
 from seqtui.weights.window import slice_count
 from seqtui.words import bytes_words, flow, plural, shape_words
-from seqtui.workspace import View
 
 if TYPE_CHECKING:
     from seqtui.weights.statistics import Statistics
