@@ -46,10 +46,11 @@ def write_export(
         require_input(model)
     with scratch_folder(path) as folder:
         scratch = os.path.join(folder, f"model{suffix}")
+        request = Export(subject_of(model, sources), scratch, prefix)
         try:
-            answer = engine.ask(Export(subject_of(model, sources), scratch, prefix), told)
+            answer = engine.ask(request, told)
         except KeyboardInterrupt:
-            engine.cancel()  # or it would go on writing into a folder that is gone
+            engine.cancel(request)  # or it would go on writing into a folder that is gone
             raise
         assert isinstance(answer, Exported)
         file = FileSource(scratch)

@@ -169,7 +169,7 @@ def test_a_process_that_hangs_is_cancelled(request_of_a_kind: Request) -> None:
 
     def hang(_: Progress) -> None:
         os.kill(process_of(engine), signal.SIGSTOP)
-        engine.cancel()
+        engine.cancel(request_of_a_kind)
 
     with pytest.raises(CancelledError, match="cancelled"):
         engine.ask(request_of_a_kind, hang)
@@ -250,23 +250,26 @@ ENDLESS = RunSettings(passes=10**9)
 
 
 def test_a_run_is_cancelled_while_torch_computes(subject: Subject) -> None:
-    engine = Engine()
+    engine, request = Engine(), Forward(subject, ENDLESS)
 
     def cancel(progress: Progress) -> None:
         if progress.words == "pass 3 of 1000000000":
             assert state_of(engine) == "busy"
-            engine.cancel()
+            engine.cancel(request)
 
     with pytest.raises(CancelledError):
-        engine.ask(Forward(subject, ENDLESS), cancel)
+        engine.ask(request, cancel)
     assert isinstance(engine.ask(Forward(subject, RunSettings())), RunResult)
     engine.close()
 
 
-def test_cancelling_nothing_keeps_the_process(engine: Engine) -> None:
+def test_cancelling_what_waits_for_its_turn_leaves_what_runs_alone(engine: Engine, subject: Subject) -> None:
     engine.ask(Devices())
-    process = process_of(engine)
-    engine.cancel()
+    process, waiting = process_of(engine), Forward(subject, ENDLESS)
+    answer = engine.ask(Forward(subject, RunSettings()), lambda _: engine.cancel(waiting))
+    assert isinstance(answer, RunResult)
+    with pytest.raises(CancelledError):
+        engine.ask(waiting)
     engine.ask(Devices())
     assert process_of(engine) == process
 

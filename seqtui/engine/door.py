@@ -73,7 +73,10 @@ class Engine:
         """Whoever asks has it until the answer; only then are pipes opened and closed."""
         self._guard = Lock()
         """Held for a moment by whoever starts the process or ends it."""
-        self._is_asked = False
+        self._asked: Request | None = None
+        """What the process is to answer now."""
+        self._unwanted: list[Request] = []
+        """Those that were cancelled before their turn."""
         self._is_cancelled = False
         self._is_closed = False
 
@@ -96,7 +99,7 @@ class Engine:
                 self._let_go()
                 raise
             with self._guard:
-                self._is_asked = False
+                self._asked = None
                 is_gone = self._is_cancelled or self._is_closed
             if is_gone or isinstance(answer, LastWords):
                 self._let_go()
@@ -107,14 +110,17 @@ class Engine:
             raise answer
         return answer
 
-    def cancel(self) -> None:
-        """End what is running, if anything is: whoever waits for it gets a CancelledError. May be called from any
-        thread; the next request starts anew.
+    def cancel(self, request: Request) -> None:
+        """Whoever asked for this gets a CancelledError, also where it waits for its turn: then only once that comes.
+
+        May be called from any thread. What is running is ended, and the next request starts anew.
         """
         with self._guard:
-            if self._is_asked:
+            if self._asked is request:
                 self._is_cancelled = True
                 _kill(self._process)
+            else:
+                self._unwanted.append(request)
 
     def close(self) -> None:
         """End the process, also one that hangs, and let nobody ask any more. Waits a moment at most."""
@@ -137,7 +143,10 @@ class Engine:
         with self._guard:
             if self._is_closed:
                 raise CancelledError("torch's process was closed")
-            self._is_asked, self._is_cancelled = True, False
+            if any(unwanted is request for unwanted in self._unwanted):
+                self._unwanted = [unwanted for unwanted in self._unwanted if unwanted is not request]
+                raise CancelledError("cancelled")
+            self._asked, self._is_cancelled = request, False
             if self._process is None:
                 self.state = "starting"
                 self._words, self._process = _start()
@@ -187,7 +196,7 @@ class Engine:
         with self._guard:
             process, words = self._process, self._words
             self._process = self._words = None
-            self._is_asked = False
+            self._asked = None
             _kill(process)
         if process is None or words is None:
             return

@@ -56,8 +56,8 @@ class Runner:
         self.workspace: Workspace = screen.workspace
         self._followed: ModelSpec | None = None
         """The model whose shapes torch was asked for last."""
-        self._is_heard = False
-        """Whether the run that is under way has said anything: until then torch may be busy with something else."""
+        self._request: Forward | None = None
+        """The run that is under way."""
 
     async def deed(self, name: str) -> None:
         """Do what stands under the id of an action in DEEDS."""
@@ -107,14 +107,14 @@ class Runner:
         return True
 
     def _start(self, settings: RunSettings) -> None:
-        self._is_heard = False
         self._note(doing=FIRST_WORDS.get(self.workspace.engine.state, IMPORTING.words), failure="")
         self.screen.run_worker(self._run(settings), group="run")
 
     async def _run(self, settings: RunSettings) -> None:
         model = self.workspace.view.model
+        self._request = Forward(self.workspace.subject, settings)
         try:
-            result = await self.ask(Forward(self.workspace.subject, settings), self._tell)
+            result = await self.ask(self._request, self._tell)
         except CancelledError:
             self._note(doing="", failure="cancelled")
         except SeqtuiError as error:
@@ -135,7 +135,6 @@ class Runner:
 
     def _hear(self, progress: Progress) -> None:
         if self.runs.doing:
-            self._is_heard = True
             self._note(doing=progress.words)
             self.screen.torch = STATE_WORDS["starting"] if progress == IMPORTING else progress_words(progress)
 
@@ -153,10 +152,9 @@ class Runner:
         """End the run that is under way."""
         if not self.runs.doing:
             self.screen.warn("Nothing is running.")
-        elif self._is_heard:
-            self.workspace.engine.cancel()
-        else:
-            self.screen.warn("The run has not begun: torch is busy with something else.")
+        elif self._request is not None:
+            self._note(doing="cancelling")
+            self.workspace.engine.cancel(self._request)
 
     async def show_maps(self, path: str, grid: Grid, first: int) -> None:
         """Ask for some feature maps of the last run."""
