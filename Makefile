@@ -10,7 +10,7 @@ demo: .venv/.installed
 	$(BIN)/seqtui open sample_models/lenet5.safetensors
 
 test: check .venv-bare/.installed
-	$(BIN)/pytest -n 2 -m "not long"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not long"
 
 test-long: .venv/.installed-dev
 	$(BIN)/pytest -n 2 -m long
