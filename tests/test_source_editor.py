@@ -98,9 +98,9 @@ def test_an_interrupt_ends_the_editor_alone(tmp_path: Path) -> None:
         terminal.sees("Nothing changed.", "q quit")
 
 
-async def test_without_a_terminal_it_says_so() -> None:
+async def test_from_the_code_and_without_a_terminal_it_says_so() -> None:
     async with user_of("lenet5") as user:
-        await user.press("E")
+        await user.press("4", "E")
         await user.sees("there is no terminal here that an editor could", "discard the text")
         await user.press("d")
 

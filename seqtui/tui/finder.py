@@ -1,4 +1,4 @@
-"""Finder: what `/`, `n` and `N` do. The screen owns one."""
+"""Finder: what `/`, `n`, `N` and `{`, `}` do. The screen owns one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from seqtui.tui.prompts import SearchLine
-from seqtui.tui.search import Place
+from seqtui.tui.search import Place, next_of
 
 if TYPE_CHECKING:
     from seqtui.tui.model_screen import ModelScreen
@@ -58,6 +58,15 @@ class Finder:
             self._find(self.table.needle, Place.of(self.table.row), step)
         else:
             self.screen.warn("Search with / first.")
+
+    def to_problem(self, step: int) -> None:
+        """Go to the next layer that does not fit, or the one before."""
+        inference = self.screen.workspace.view.inference
+        paths = list(inference.problems)
+        if paths:
+            self.table.go_to(next_of(paths, list(inference.infos), self.table.row.path, step))
+        else:
+            self.screen.tell("No problems: every shape fits.")
 
     def _find(self, needle: str, start: Place, step: int) -> None:
         """Go to the next match now, or as soon as all names are known."""

@@ -26,7 +26,6 @@ from seqtui.tui.actions import Action, Pane, bindings, method_name
 from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
-from seqtui.tui.search import next_of
 from seqtui.tui.texts import TABLE_PANES, WIDE, useless_keys
 from seqtui.view import View
 from seqtui.workspace import Workspace
@@ -103,6 +102,10 @@ class ModelScreen(Screen[None]):
         """At first all widgets are styled already, by their mounting; Textual would style them again."""
         event.refresh_styles = event.refresh_styles and self._is_shown
         self._is_shown = True
+
+    def on_screen_suspend(self) -> None:
+        """Something is shown over this: no toast is to cover it."""
+        self.app.clear_notifications()
 
     def on_mount(self) -> None:
         self.row = self.table.row
@@ -255,17 +258,10 @@ class ModelScreen(Screen[None]):
         await self.finder.end(message.is_kept)
 
     def action_problem_next(self) -> None:
-        self._to_problem(1)
+        self.finder.to_problem(1)
 
     def action_problem_prev(self) -> None:
-        self._to_problem(-1)
-
-    def _to_problem(self, step: int) -> None:
-        paths = list(self.workspace.view.inference.problems)
-        if not paths:
-            self.tell("No problems: every shape fits.")
-            return
-        self.go_to(next_of(paths, list(self.workspace.view.inference.infos), self.table.row.path, step))
+        self.finder.to_problem(-1)
 
     # Edits: whoever only looks does not wait for the editor
 
