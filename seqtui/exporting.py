@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from seqtui.engine.door import Engine, Told
 from seqtui.engine.requests import Export, Exported, SourceFile, Subject
-from seqtui.formats.atomic import Expected, scratch_folder, write_atomically
+from seqtui.formats.atomic import scratch_folder, write_atomically
 from seqtui.formats.byte_source import FileRange, FileSource, Stamp
 from seqtui.formats.safetensors import SafetensorsFile
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.inputs import require_input
 from seqtui.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from seqtui.saving import Target
 
 STATE_DICT = ".pt"
 
@@ -26,36 +28,28 @@ class Exporting(NamedTuple):
     """How it compares with the model: `largest difference 3.58e-07`."""
 
 
-def write_export(
-    model: ModelSpec,
-    sources: Mapping[str, TensorSource],
-    path: str,
-    engine: Engine,
-    expected: Expected = "anything",
-    prefix: str = "",
-    told: Told | None = None,
-) -> Exporting:
-    """Write a model as .pt, .onnx or .pt2, by its path's suffix, each read back and compared with the model.
+def write_export(model: ModelSpec, sources: Mapping[str, TensorSource], target: Target) -> Exporting:
+    """Write a model as .pt, .onnx or .pt2, by its target's suffix, each read back and compared with the model.
 
-    `prefix` goes before the names in a .pt of tensors without layers. Raises UsageError where nothing says what the
-    model is fed, FormatError where nothing says how its layers are connected, for all but a .pt; FileError as
+    The target's prefix goes before the names in a .pt of tensors without layers. Raises UsageError where nothing says
+    what the model is fed, FormatError where nothing says how its layers are connected, for all but a .pt; FileError as
     `write_atomically` does; EngineError where the model does not run or has no such form.
     """
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = os.path.splitext(target.path)[1].lower()
     if suffix != STATE_DICT:
         require_input(model)
-    with scratch_folder(path) as folder:
+    with scratch_folder(target.path) as folder:
         scratch = os.path.join(folder, f"model{suffix}")
-        request = Export(subject_of(model, sources), scratch, prefix)
+        request = Export(subject_of(model, sources), scratch, target.prefix, target.before)
         try:
-            answer = engine.ask(request, told)
+            answer = target.engine.ask(request, target.told)
         except KeyboardInterrupt:
-            engine.cancel(request)  # or it would go on writing into a folder that is gone
+            target.engine.cancel(request)  # or it would go on writing into a folder that is gone
             raise
         assert isinstance(answer, Exported)
         file = FileSource(scratch)
         try:
-            stamp = write_atomically(path, [FileRange(file, 0, file.size)], file.size, expected)
+            stamp = write_atomically(target.path, [FileRange(file, 0, file.size)], file.size, target.expected)
         finally:
             file.close()
     return Exporting(stamp, difference_words(answer))
@@ -72,6 +66,8 @@ def subject_of(model: ModelSpec, sources: Mapping[str, TensorSource]) -> Subject
 
 
 def difference_words(exported: Exported) -> str:
-    """`largest difference 3.58e-07`, and what else is to be known."""
+    """`largest difference 3.58e-07`, from the model before a cast too, and what else is to be known."""
     found = [] if exported.difference is None else [f"largest difference {exported.difference:.3g}"]
+    if exported.cast_difference is not None:
+        found.append(f"{exported.cast_difference:.3g} from the model in {exported.cast_from}")
     return "; ".join([*found, *filter(None, [exported.note])])

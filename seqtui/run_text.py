@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from seqtui.engine.requests import LayerRun, RunResult
+from seqtui.engine.requests import EXPLODING, VANISHING, LayerRun, RunResult
 from seqtui.model.tree import joined
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, Style
@@ -153,13 +153,14 @@ def spread_bar(layer: LayerRun, result: RunResult) -> str:
 
 
 def finding_lines(result: RunResult) -> list[list[Piece]]:
-    """A line for each layer where NaN or Inf is born, and for each with dead units."""
+    """What is wrong with the input, a line for each layer where NaN or Inf is born, and for each with dead units."""
     lines: list[list[Piece]] = []
+    if result.given_nan or result.given_inf:
+        lines.append([Piece(f"! the input holds {_not_finite(result.given_nan, result.given_inf)}", "red")])
     for layer in result.layers:
         path = safe_text(layer.path)
         if layer.is_nan_born:
-            counts = [f"{count:,} {word}" for count, word in ((layer.nan, "NaN"), (layer.inf, "Inf")) if count]
-            lines.append([Piece(f"! {path}: {' and '.join(counts)} came out, none went in", "red")])
+            lines.append([Piece(f"! {path}: {_not_finite(layer.nan, layer.inf)} came out, none went in", "red")])
     for layer in result.layers:
         if layer.dead and layer.units is not None:
             samples = "the one sample" if layer.output[0] == 1 else f"all {layer.output[0]:,} samples"
@@ -168,27 +169,43 @@ def finding_lines(result: RunResult) -> list[list[Piece]]:
     return lines
 
 
+def _not_finite(nan: int, inf: int) -> str:
+    """`2 NaN and 1 Inf`."""
+    return " and ".join(f"{count:,} {word}" for count, word in ((nan, "NaN"), (inf, "Inf")) if count)
+
+
 # Gradients
+
+ABOUT_GRADIENTS = (
+    "of (output * r).sum(), r standard normal",
+    f"vanishing: root mean square below {VANISHING:g} an element",
+    f"exploding: above {EXPLODING:,.0f}",
+)
+"""Which gradients these are, and what is said of them."""
 
 
 def gradient_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
-    """The norm of each parameter's gradient, and what is to be said of it; nothing without a backward pass."""
+    """The norm of each parameter's gradient, what is to be said of it, and of what it is; why there are none; nothing
+    without a backward pass.
+    """
     rows = [
         (safe_text(joined(layer.path, name)), number_words(gradient.norm), VERDICTS[gradient.verdict])
         for layer in result.layers
         for name, gradient in layer.gradients.items()
     ]
     if not rows:
-        return []
+        why = "meta has no numbers" if result.device == "meta" else "no parameter learns"
+        return [[Piece(f"no gradients: {why}", "dim")]] if result.with_backward else []
     table = layout(GRADIENT_COLUMNS, rows, width)
-    return [_heading(table), *([Piece(text, "red" if row[-1] else "") for text in table.line(row)] for row in rows)]
+    lines = [[Piece(text, "red" if row[-1] else "") for text in table.line(row)] for row in rows]
+    return [_heading(table), *lines, *([Piece(line, "dim")] for line in _flowed(ABOUT_GRADIENTS, width))]
 
 
 # What came out
 
 
 def output_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
-    """The output: its shape, a line a sample with the argmax where it has two dimensions, else its first values."""
+    """The output: its shape, and its first rows, each along the last dimension with its place and its argmax."""
     about = f"{output_words(result.output)} {result.output_dtype}".strip()
     lines = [[Piece("Output", "bold"), Piece(f"  {about}")]]
     if result.values:
@@ -201,21 +218,38 @@ def output_lines(result: RunResult, width: int | None = None) -> list[list[Piece
 
 
 def _value_lines(result: RunResult, width: int | None) -> Iterator[str]:
-    """`sample 0  argmax 3  0.1 …` for the first samples, and how many there are more; else the first values alone."""
-    argmax = result.argmax or ()
-    best = argmax[:SHOWN_SAMPLES]
-    size = result.output[-1] if argmax else math.prod(result.output)
-    widest = len(str(max(best, default=0)))
-    labels = [f"sample {number}  argmax {place:>{widest}}  " for number, place in enumerate(best)] or [""]
-    rows = [result.values[start * size : (start + 1) * size] for start in range(len(labels))]
-    texts = [[number_words(value) for value in row[:SHOWN_VALUES]] for row in rows]
-    cell = max((len(text) for row in texts for text in row), default=1)
+    """`sample 0  argmax 3  0.1 …` for the first rows, in as many lines as they need, and how many there are more."""
+    size = result.output[-1] if result.output else 1
+    count = math.prod(result.output[:-1])
+    shown = min(count, SHOWN_SAMPLES, math.ceil(len(result.values) / size))
+    labels = [_label(result, number) for number in range(shown)]
+    rows = [result.values[number * size : (number + 1) * size][:SHOWN_VALUES] for number in range(shown)]
+    texts = [[number_words(value) for value in row] for row in rows]
+    cell = max(len(text) for row in texts for text in row)
+    edge = max(map(len, labels))
     for label, row in zip(labels, texts, strict=True):
-        room = len(row) if width is None else max((width - len(label) - 1) // (cell + 1), 1)
-        line = label + " ".join(f"{text:>{cell}}" for text in row[:room])
-        yield f"{line} …" if min(room, len(row)) < size else line
-    if len(argmax) > len(best):
-        yield f"and {len(argmax) - len(best):,} more"
+        room = len(row) if width is None else max((width - edge - 1) // (cell + 1), 1)
+        for start in range(0, len(row), room):
+            line = (label if start == 0 else "").ljust(edge)
+            line += " ".join(f"{text:>{cell}}" for text in row[start : start + room])
+            yield f"{line} …" if start + room >= len(row) < size else line
+    if count > shown:
+        yield f"and {count - shown:,} more"
+
+
+def _label(result: RunResult, number: int) -> str:
+    """What stands before a row of the output: `sample 0  argmax 3  `, with more dimensions `0, 4  argmax 3  `."""
+    parts, dims = [], result.output[:-1]
+    if len(dims) == 1:
+        parts.append(f"sample {number}")
+    elif dims:
+        widths = [len(str(min(size, SHOWN_SAMPLES) - 1)) for size in dims]
+        places = [number // math.prod(dims[axis + 1 :]) % size for axis, size in enumerate(dims)]
+        parts.append(", ".join(f"{place:>{width}}" for place, width in zip(places, widths, strict=True)))
+    if result.argmax:
+        widest = len(str(max(result.argmax[:SHOWN_SAMPLES])))
+        parts.append(f"argmax {result.argmax[number]:>{widest}}")
+    return "".join(f"{part}  " for part in parts)
 
 
 def _heading(table: Layout) -> list[Piece]:

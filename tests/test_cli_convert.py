@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -47,6 +48,28 @@ def test_another_type_is_that_of_the_numbers_and_of_what_is_fed(tmp_path: Path) 
     assert package.load(tmp_path / "small.safetensors").inputs[0].dtype == "bfloat16"
     net = package.load_sequential(tmp_path / "small.safetensors")
     assert net(torch.zeros(1, 3, 32, 32, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_the_difference_is_told_from_the_model_before_its_numbers_were_cast(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convert(LENET, tmp_path / "half.pt", "--dtype", "bf16")
+    given = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = package.load_sequential(LENET).eval()(given)
+        half = package.load_sequential(LENET).eval().bfloat16()(given.bfloat16())
+    wanted = float((output - half).abs().max())
+    said = re.search(r"largest difference 0; ([0-9.e-]+) from the model in float32$", capsys.readouterr().err.strip())
+    assert said
+    assert float(said[1]) == pytest.approx(wanted, rel=0.01)
+
+
+def test_where_nothing_is_finite_nothing_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = nn.Sequential(nn.Linear(2, 2))
+    nn.init.constant_(net.get_parameter("0.bias"), torch.nan)
+    package.save(net, tmp_path / "net.safetensors", input_shape=(1, 2))
+    convert(tmp_path / "net.safetensors", tmp_path / "net.pt")
+    assert capsys.readouterr().err == f"seqtui: {tmp_path / 'net.pt'} is written; nothing finite to compare\n"
 
 
 def test_token_ids_stay_whole_numbers(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_plain_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "code", "words"),
     [
         ([LENET, "--device", "cuda:7"], 5, "there is no device cuda:7 here"),
+        ([LENET, "--device", ""], 2, "--device takes the name of a device"),
         ([LENET, "--device", "toaster"], 5, "there is no device toaster here"),
         ([BROKEN], 5, "fc1 takes 3136 features, 1600 arrive from flatten"),
         ([LENET, "--from", "random"], 2, "--from takes normal, zeros, ones, a .npy file or an image, not random"),
@@ -207,6 +208,39 @@ def test_refusal(
     assert first.startswith("seqtui: ")
     assert words in first
     assert not rest or (len(rest) == 1 and rest[0].startswith("hint: "))
+
+
+def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    run(LENET, "--device", "CUDA:77", code=5)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_fix_is_advised_only_where_it_mends_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(BROKEN, code=5)
+    assert "seqtui edit -e fix mends them" in capsys.readouterr().err
+    package.save(nn.Sequential(nn.Softmax(dim=5)), tmp_path / "net.safetensors", input_shape=(1, 3))
+    run(tmp_path / "net.safetensors", code=5)
+    assert "fix mends" not in capsys.readouterr().err
+
+
+def test_another_shape_keeps_the_type_that_the_model_is_fed(document: Any) -> None:
+    found = document(SAMPLES / "text_classifier.safetensors", "--input", "2,32", "--device", "CPU")
+    assert found["fed"].startswith("integers below ")
+    assert found["output"]["shape"][0] == 2
+
+
+def test_an_index_that_the_embedding_has_no_row_of_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package.save(nn.Sequential(nn.Embedding(1000, 2)), tmp_path / "net.safetensors", (1, 3), "int64")
+    np.save(tmp_path / "ids.npy", np.array([[1, 5000, 2]]))
+    run(tmp_path / "net.safetensors", "--from", tmp_path / "ids.npy", code=2)
+    assert capsys.readouterr().err == f"seqtui: {tmp_path / 'ids.npy'}: 5,000 is not below num_embeddings 1,000\n"
+
+
+def test_on_meta_a_backward_pass_gives_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    run(LENET, "--device", "meta", "--backward")
+    assert "\nno gradients: meta has no numbers\n" in capsys.readouterr().out
 
 
 def children(parent: int) -> list[int]:

@@ -13,6 +13,7 @@ from seqtui.engine.door import Engine
 from seqtui.engine.requests import Device
 from seqtui.model.footprint import Footprint
 from seqtui.tui.devices import device_rows
+from seqtui.view import Mode
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="here cuda can be chosen")
 
@@ -28,9 +29,11 @@ async def test_cpu_and_meta_are_chosen_and_runs_go_there(engine: Engine) -> None
         await user.press("at")
         await user.sees("cpu", "meta", "shapes alone, no numbers", "To train")
         assert "fits" in user.line("›cpu")
-        await user.press("G", *["j"] * 9)
+        await user.press("G")
         assert "meta" in user.line("›meta")
-        await user.press("enter")
+        await user.press("g")
+        assert "fits" in user.line("›cpu")
+        await user.press("end", "enter")
         await user.sees("eval · meta")
         await user.run()
         await user.sees("fed normal 1×1×28×28, on meta", "1×6×28×28")
@@ -40,6 +43,24 @@ async def test_cpu_and_meta_are_chosen_and_runs_go_there(engine: Engine) -> None
         await user.sees("eval · cpu")
         await user.run()
         await user.sees("sample 0")
+
+
+async def test_on_meta_there_are_no_gradients(engine: Engine) -> None:
+    async with user_of("lenet5", engine=engine) as user:
+        await user.press("3", "b", "at")
+        await user.sees("›cpu")
+        await user.press("G", "enter")
+        await user.sees("eval · meta", "no backward on meta")
+        assert user.toasts() == ["On meta there are no numbers, and so no gradients."]
+
+
+async def test_where_a_device_refuses_the_cpu_is_offered(engine: Engine) -> None:
+    async with user_of("lenet5", engine=engine) as user:
+        user.app.workspace.set_mode(Mode("cuda:77"))
+        await user.press("R")
+        await user.sees("there is no device cuda:77 here", "run on the cpu")
+        await user.press("c")
+        await user.sees("eval · cpu", "sample 0")
 
 
 @needs_no_gpu
@@ -57,7 +78,7 @@ async def test_what_is_absent_has_its_reason_and_cannot_be_chosen(engine: Engine
 async def test_the_type_is_chosen_with_what_each_would_take(engine: Engine) -> None:
     async with user_of("lenet5", engine=engine) as user:
         await user.press("at")
-        await user.sees("›as in the file")
+        await user.sees("›as in the file", "›cpu")
         assert "123" in user.line(" bfloat16 ").split()
         assert "247" in user.line(" float32 ").split()
         await user.press("d", "d")

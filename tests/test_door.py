@@ -24,7 +24,7 @@ from torch import nn
 
 import seqtui
 from seqtui.engine.__main__ import HANDLERS
-from seqtui.engine.door import MOMENT, Engine
+from seqtui.engine.door import MOMENT, Engine, Told
 from seqtui.engine.requests import (
     Device,
     Devices,
@@ -253,7 +253,7 @@ def test_a_run_is_cancelled_while_torch_computes(subject: Subject) -> None:
     engine, request = Engine(), Forward(subject, ENDLESS)
 
     def cancel(progress: Progress) -> None:
-        if progress.words == "pass 3 of 1000000000":
+        if progress.words.startswith("pass 1 of 1,000,000,000"):
             assert state_of(engine) == "busy"
             engine.cancel(request)
 
@@ -272,6 +272,66 @@ def test_cancelling_what_waits_for_its_turn_leaves_what_runs_alone(engine: Engin
         engine.ask(waiting)
     engine.ask(Devices())
     assert process_of(engine) == process
+
+
+def test_what_waits_is_cancelled_at_once_and_a_process_that_hangs_is_ended(subject: Subject) -> None:
+    engine, hangs, waiting = Engine(), threading.Event(), Forward(subject, ENDLESS)
+    errors: dict[str, EngineError] = {}
+
+    def hang(_: Progress) -> None:
+        os.kill(process_of(engine), signal.SIGSTOP)
+        hangs.set()
+
+    def ask(request: Request, told: Told | None) -> None:
+        try:
+            engine.ask(request, told)
+        except EngineError as error:
+            errors[type(request).__name__] = error
+
+    first = threading.Thread(target=ask, args=(Trace(subject.model), hang))
+    first.start()
+    assert hangs.wait(60)
+    second = threading.Thread(target=ask, args=(waiting, None))
+    second.start()
+    engine.cancel(waiting)
+    second.join(60)
+    assert (list(errors), first.is_alive()) == (["Forward"], True)
+    engine.end()
+    first.join(60)
+    assert [type(error) for error in errors.values()] == [CancelledError, CancelledError]
+    assert isinstance(engine.ask(Forward(subject, RunSettings())), RunResult)
+    engine.close()
+
+
+def test_what_hangs_while_nobody_asks_is_cancelled_once_it_is_asked(subject: Subject) -> None:
+    engine, request = Engine(), Forward(subject, RunSettings())
+    engine.ask(Devices())
+    os.kill(process_of(engine), signal.SIGSTOP)
+    errors: list[type[EngineError]] = []
+
+    def ask() -> None:
+        try:
+            engine.ask(request)
+        except EngineError as error:
+            errors.append(type(error))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    engine.cancel(request)
+    asking.join(60)
+    assert errors == [CancelledError]
+    engine.close()
+
+
+def test_ending_what_is_idle_or_was_never_started_starts_anew() -> None:
+    engine = Engine()
+    engine.end()
+    assert state_of(engine) == ""
+    engine.ask(Devices())
+    engine.end()
+    assert state_of(engine) == "ended"
+    assert asked(engine, Devices())
+    engine.close()
 
 
 def test_the_state_is_told(subject: Subject) -> None:

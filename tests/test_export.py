@@ -51,7 +51,7 @@ def exported(source: Path, target: Path, engine: Engine, edits: Sequence[str] = 
             assert edit is not None
             workspace.do(edit)
         view = workspace.view
-        written = write_export(view.model, view.sources, str(target), engine, "absent", view.opened.prefix)
+        written = write_export(view.model, view.sources, Target(str(target), engine, "absent", view.opened.prefix))
     finally:
         workspace.close()
     assert sorted(path.name for path in target.parent.iterdir() if path != source) == [target.name]

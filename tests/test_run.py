@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from running import CNN_INPUT, TRAINING, cnn, drawn, edited, layer_of, run, subject_at, subject_of, without_inputs
@@ -287,13 +289,63 @@ def test_on_cuda_too_large_a_model_is_a_sentence(path: Path) -> None:
 def test_how_far_it_is_is_told(path: Path) -> None:
     told: list[Progress] = []
     run(subject_of(cnn(), path, CNN_INPUT), RunSettings(passes=2, with_backward=True), Workbench(told.append))
-    assert told == [
+    stages = [step for step in told if "layers" not in step.words]  # how many layers are told is a matter of time
+    assert stages == [
         (0, 0, "building the model"),
         (0, 4, "pass 1 of 2"),
-        (1, 4, "pass 2 of 2"),
         (2, 4, "timing"),
         (3, 4, "backward"),
     ]
+
+
+def test_long_passes_are_told_layer_by_layer(path: Path) -> None:
+    told: list[Progress] = []
+    run(subject_of(cnn(), path, CNN_INPUT), RunSettings(passes=400), Workbench(told.append))
+    steps = [step for step in told if "layers" in step.words]
+    assert steps
+    for step in steps:
+        found = re.fullmatch(r"pass ([0-9]+) of 400: ([a-z.0-9]+), ([0-9]+) of 10 layers", step.words)
+        assert found
+        assert (int(found[1]), step.total) == (step.done + 1, 401)
+        names = [name for name, _ in cnn().named_modules() if name]
+        assert names[int(found[3]) - 1] == found[2]
+
+
+# Sequences, and inputs that are not finite
+
+
+def test_each_place_of_a_sequence_has_its_answer(path: Path) -> None:
+    net = nn.Sequential(nn.Embedding(9, 4), nn.Dropout(0.5), nn.Linear(4, 6))
+    result = run(subject_of(net, path, (2, 5), "int64"), TRAINING._replace(passes=7))
+    given = torch.randint(9, (2, 5), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(5)
+    answers = torch.stack([outputs_of(net.train(), given)[""].argmax(dim=-1).flatten() for _ in range(7)])
+    assert result.argmax == tuple(answers[-1].tolist())
+    changed = (answers != answers.mode(dim=0).values).double().mean()
+    assert 0 < float(changed) == close(result.argmax_changed or 0.0)
+
+
+def test_without_a_batch_there_is_one_answer_and_of_nan_and_maps_none(path: Path) -> None:
+    fc = nn.Linear(4, 6)
+    with torch.no_grad():
+        assert run(subject_of(nn.Sequential(fc), path, (4,))).argmax == (int(fc(drawn(4)).argmax()),)
+        fc.bias.fill_(math.nan)
+    assert run(subject_of(nn.Sequential(fc), path, (2, 4)), RunSettings(passes=2))[9:11] == (None, None)
+    assert run(subject_of(nn.Sequential(nn.Conv1d(2, 3, 1)), path, (1, 2, 5))).argmax is None
+
+
+def test_what_goes_in_is_looked_at_too(path: Path, tmp_path: Path) -> None:
+    batch = torch.tensor([[math.nan, 1.0, math.inf], [math.nan, 0.0, 0.0]])
+    np.save(tmp_path / "batch.npy", batch.numpy())
+    settings = RunSettings(feed=Feed("file", str(tmp_path / "batch.npy")))
+    result = run(subject_of(nn.Sequential(nn.Linear(3, 2)), path, (2, 3)), settings)
+    assert (result.given_nan, result.given_inf, result.layers[0].is_nan_born) == (2, 1, False)
+
+
+def test_one_value_a_channel_in_train_mode_is_refused_in_a_sentence(path: Path) -> None:
+    subject = subject_of(nn.Sequential(OrderedDict(norm=nn.BatchNorm1d(4))), path, (1, 4))
+    with pytest.raises(EngineError, match=r"^norm: in train mode it needs more than one value per channel"):
+        run(subject, RunSettings(is_training=True))
 
 
 # What does not go

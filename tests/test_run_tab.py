@@ -64,8 +64,11 @@ def marked(user: User) -> str:
 # What is random
 
 
-async def test_dropout_makes_runs_differ_until_it_is_off_or_the_mode_is_eval(engine: Engine) -> None:
-    async with user_of("article_cnn", width=WIDE, height=40, engine=engine) as user:
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+async def test_dropout_makes_runs_differ_until_it_is_off_or_the_mode_is_eval(
+    engine: Engine, width: int, height: int
+) -> None:
+    async with user_of("article_cnn", width=width, height=height, engine=engine) as user:
         await user.press("T")
         await user.sees("train · cpu")
         await user.run()
@@ -73,18 +76,29 @@ async def test_dropout_makes_runs_differ_until_it_is_off_or_the_mode_is_eval(eng
         await user.run()
         await user.sees("output differs from the run before by")
         await user.press("D")
-        await user.sees("○ dropout1", "of the model before the last edit")
+        await user.sees("of the model before the last edit; R runs it as it is")
         await user.run()
         await user.run()
         await user.sees("output equal to the run before")
-        await user.press("u")
+        await user.press("u", "T")
+        await user.sees("eval · cpu", "of the model before the last edit; R runs it as it is")
+        await user.run()
+        await user.run()
+        await user.sees("output equal to the run before")
+        await user.press("T")
         await user.run()
         await user.sees("output differs from the run before by")
-        await user.press("T")
-        await user.sees("eval · cpu")
+        assert isinstance(user.app.screen.focused, RunTab)
+
+
+async def test_the_layer_under_the_cursor_is_switched_off_in_the_tab_too(engine: Engine) -> None:
+    async with user_of("lenet5", engine=engine) as user:
         await user.run()
-        await user.run()
-        await user.sees("output equal to the run before")
+        await user.press("j", "j", "t")
+        assert user.done() == ["disable tanh1"]
+        await user.press("question_mark")
+        await user.type("dropout")
+        await user.sees("In the run tab", "All dropout layers on or off")
 
 
 async def test_passes_show_the_spread_and_how_the_answer_changes(tmp_path: Path, engine: Engine) -> None:
@@ -112,10 +126,11 @@ async def test_the_same_numbers_as_torch_with_columns_under_their_titles(engine:
     with torch.no_grad():
         conv1, output = net[0](given), net(given)
     async with user_of("lenet5", width=120, height=40, engine=engine) as user:
-        await user.press("z")
         await user.run()
-        await user.press("tab", "z")
+        await user.sees("no room for Min, Max")
+        await user.press("z")
         await user.sees("fed normal 1×1×28×28, seed 0", "a pass")
+        user.sees_not("no room for")
         title, row = user.line("Std"), user.line(" conv1 ")
         for name, value in (("Mean", conv1.mean()), ("Std", conv1.std()), ("Min", conv1.min()), ("Max", conv1.max())):
             end = title.index(name) + len(name)
@@ -142,6 +157,7 @@ async def test_the_cursor_is_the_layer_table_s(engine: Engine) -> None:
         assert marked(user).startswith("fc1")
     async with user_of("lenet5", width=WIDE, engine=engine) as user:
         await user.run()
+        await user.press("tab")
         assert user.app.screen.focused is user.table
         await user.press("j")
         assert marked(user).startswith("conv1")
@@ -152,13 +168,15 @@ async def test_what_stands_below_the_layers_is_reached_on_a_low_screen(tmp_path:
         await user.press("3", "b")
         await user.sees("backward")
         await user.run()
+        await user.sees("Mean")
         user.sees_not("sample 0")
         await user.press("G")
-        await user.sees("sample 0", "Mean")
+        await user.sees("sample 0")
+        user.sees_not("Mean")  # the titles of the layers' columns stand over layers alone
         assert user.at == "fc1"
         await user.press("g")
         assert user.at == "conv1"
-        await user.sees(" conv1 ")
+        await user.sees(" conv1 ", "Mean")
 
 
 async def test_dead_units_and_gradients_are_told(tmp_path: Path, engine: Engine) -> None:
@@ -180,6 +198,18 @@ async def test_nan_is_marked_where_it_is_born(tmp_path: Path, engine: Engine) ->
         assert not user.line("relu2  ").startswith("!")
         await user.run()
         await user.sees("output equal to the run before")
+
+
+async def test_every_value_of_the_output_can_be_read_on_a_small_screen(engine: Engine) -> None:
+    net = seqtui.load_sequential(str(SAMPLES / "lenet5.safetensors")).eval()
+    given = torch.randn((1, 1, 28, 28), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = net(given)[0]
+    async with user_of("lenet5", engine=engine) as user:
+        await user.run()
+        await user.press("G")
+        await user.sees(*(f"{value:.3g}" for value in output.tolist()))
+        user.sees_not("…")
 
 
 # What is fed
@@ -245,9 +275,19 @@ async def test_feature_maps_follow_the_cursor(tmp_path: Path, engine: Engine, mo
         await user.press("j")
         await user.sees("relu1  3 maps 6×6   black 0, white 1")
         await user.press("j")
-        await user.sees("flat  gives no maps: what comes out is 1×108")
+        await user.sees("flat gives no maps: what comes out is 1×108", "Mean", "relu1")
+        user.sees_not("▀")
+        await user.press("k")
+        await user.sees("▀")
+        await user.press("j", "m")
+        user.sees_not("flat gives no maps")
         await user.press("m")
-        await user.sees("Mean", "relu1")
+        await user.sees("flat gives no maps", "Mean")
+        await user.run()
+        user.sees_not("flat gives no maps")
+        await user.press("k")
+        user.sees_not("▀")
+        await user.sees("Mean")
 
 
 async def test_more_maps_than_fit_are_shown_in_turn(engine: Engine) -> None:
@@ -277,7 +317,7 @@ async def test_a_run_needs_no_file_and_knows_when_it_is_of_another_model(tmp_pat
         await user.run()
         await user.sees("Output  1×2")
         await user.press("j", "t")
-        await user.sees("of the model before the last edit")
+        await user.sees("○ fc1", "of the model before the last edit")
         await user.press("u")
         user.sees_not("of the model before the last edit")
         await user.press("ctrl+s")
@@ -328,7 +368,8 @@ async def test_a_run_is_cancelled_and_another_begins() -> None:
         await user.press("R")
         assert user.toasts() == ["A run is under way; x in the run tab cancels it."]
         await user.press("x")
-        await user.sees("! cancelled", "torch ended")
+        await user.sees("cancelled", "torch ended")
+        user.sees_not("! cancelled")
         await user.press("p", "ctrl+u", "1", "enter")
         await user.run()
         await user.sees("sample 0", "torch ready")
@@ -364,7 +405,69 @@ async def test_what_waits_for_a_run_says_so() -> None:
         await user.press("at")
         await user.sees("the list comes when the run is over")
         await user.press("escape", "x")
-        await user.sees("! cancelled")
+        await user.sees("cancelled")
+
+
+async def test_how_long_a_run_takes_is_told_while_it_runs() -> None:
+    async with user_of("lenet5") as user:
+        await endless_run(user)
+        await user.sees(" 1 s ")
+        await user.sees(" 2 s ")
+        await user.press("x")
+        await user.sees("cancelled")
+
+
+async def test_a_run_that_waits_is_cancelled_at_once_and_what_hangs_is_ended() -> None:
+    async with user_of("lenet5") as user:
+        await user.run()
+        process = user.app.workspace.engine._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        await user.press("at")
+        await user.sees("asking torch")
+        await user.press("escape", "R")
+        await user.sees("waiting for torch")
+        await user.press("x")
+        await user.sees("cancelled", "torch busy")
+        assert process.poll() is None
+        await user.press("x")
+        await user.sees("torch ended")
+        await user.run()
+        await user.sees("Output  1×10", "torch ready")
+
+
+async def test_a_save_that_needs_torch_waits_for_the_run_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes((SAMPLES / "lenet5.safetensors").read_bytes())
+    async with user_of(path) as user:
+        await endless_run(user)
+        await user.press("colon")
+        await user.type("set fc3 out_features=2")
+        await user.press("enter", "ctrl+s")
+        await user.sees("net.safetensors waits")
+        await user.until(lambda: "The save waits for the run; x in the run tab ends the run." in user.toasts())
+        await user.press("x")
+        await user.until(lambda: any("written" in toast for toast in user.toasts()))
+        await user.sees("cancelled", "torch ready")
+
+
+async def test_a_save_is_ended_where_torch_hangs(tmp_path: Path) -> None:
+    net = nn.Sequential(OrderedDict(fc1=nn.Linear(4, 8), fc2=nn.Linear(8, 3)))
+    path = saved(net, tmp_path, 1, 4)
+    before = path.read_bytes()
+    async with user_of(path, width=WIDE) as user:
+        await user.run()
+        process = user.app.workspace.engine._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        await user.press("colon")
+        await user.type("set fc2 out_features=2")
+        await user.press("enter", "ctrl+s")
+        await user.sees("net.safetensors waits", "x cancel")  # for the shapes of what was edited
+        await user.press("x")
+        await user.until(lambda: "Nothing is written: torch was ended." in user.toasts())
+        await user.sees("torch ended")
+    assert path.read_bytes() == before
 
 
 async def test_quitting_does_not_wait_for_a_process_that_hangs() -> None:

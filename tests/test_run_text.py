@@ -105,6 +105,8 @@ def test_a_run_of_several_passes_with_gradients() -> None:
         "fc1.weight            2.5\n"
         "fc1.bias            1e-09  vanishing\n"
         "fc2.weight              0  no gradient\n"
+        "of (output * r).sum(), r standard normal · vanishing: root mean square below 1e-06 an element"
+        " · exploding: above 10,000\n"
         "\n"
         "Output  2×4 float32\n"
         "sample 0  argmax 2    0.5 -1.25     3     0\n"
@@ -137,9 +139,36 @@ def test_on_meta_there_are_shapes_alone() -> None:
 
 
 def test_output_of_another_form() -> None:
-    lines = text(result(output=(2, 5, 8), values=tuple(range(80)), argmax=None)).splitlines()
-    assert lines[-2:] == ["Output  2×5×8 float32", " ".join(f"{value:>2}" for value in range(20)) + " …"]
+    found = result(output=(2, 6, 3), values=tuple(range(36)), argmax=(2,) * 12)
+    lines = text(found).splitlines()
+    assert lines[-12:-9] == ["Output  2×6×3 float32", "0, 0  argmax 2   0  1  2", "0, 1  argmax 2   3  4  5"]
+    assert lines[-3:] == ["1, 2  argmax 2  24 25 26", "1, 3  argmax 2  27 28 29", "and 2 more"]
+    assert text(found._replace(argmax=None)).splitlines()[-2] == "1, 3  27 28 29"
+    alone = text(result(output=(3,), values=(1.0, 2.0, 3.0), argmax=(2,)))
+    assert alone.endswith("Output  3 float32\nargmax 2  1 2 3\n")
     assert text(result(output=(), values=(2.5,), argmax=None)).endswith("Output  scalar float32\n2.5\n")
+
+
+def test_values_go_on_in_the_next_line_where_the_screen_ends() -> None:
+    found = result(output=(1, 30), values=tuple(float(value) for value in range(30)), argmax=(29,))
+    lines = text(found, 40).splitlines()
+    assert lines[-5:] == [
+        "Output  1×30 float32",
+        "sample 0  argmax 29   0  1  2  3  4  5",
+        "                      6  7  8  9 10 11",
+        "                     12 13 14 15 16 17",
+        "                     18 19 …",
+    ]
+
+
+def test_what_is_not_finite_in_the_input_is_told() -> None:
+    found = result(layer("fc"), given_nan=1568, given_inf=1)
+    assert red(run_lines(found)) == ["! the input holds 1,568 NaN and 1 Inf"]
+
+
+def test_why_there_are_no_gradients() -> None:
+    assert "\nno gradients: meta has no numbers\n" in text(result(layer("fc"), device="meta", with_backward=True))
+    assert "\nno gradients: no parameter learns\n" in text(result(layer("fc"), with_backward=True))
 
 
 def test_of_many_samples_the_first_are_shown() -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from seqtui.cli.output import progress, require_free, say
 from seqtui.errors import SeqtuiError, UsageError
 from seqtui.formats import open_model
-from seqtui.formats.atomic import write_atomically
+from seqtui.formats.atomic import Expected, write_atomically
 from seqtui.model.content_edits import Input
 from seqtui.model.inputs import parse_float_type, parse_input
 from seqtui.model.tensor_edits import Cast
 from seqtui.model.tensors import TORCH_DTYPES
 from seqtui.model.tree import Glob
-from seqtui.saving import WRITERS, Saved
+from seqtui.saving import EXPORTS, WRITERS, Saved, Target, save_model
 from seqtui.workspace import Workspace
+
+if TYPE_CHECKING:
+    from seqtui.engine.requests import Subject
 
 MARKDOWN = ".md"
 FORMS = (*WRITERS, MARKDOWN)
@@ -31,8 +35,8 @@ def run(options: SimpleNamespace) -> int:
     dtype = parse_float_type(options.dtype) if options.dtype else ""
     workspace = Workspace(open_model(options.model))
     try:
-        _prepare(workspace, options.input, dtype)
-        say(_write(workspace, options.output, options.force).sentence)
+        before = _prepare(workspace, options.input, dtype)
+        say(_write(workspace, options.output, options.force, before).sentence)
         return 1 if workspace.view.inference.problems else 0
     except SeqtuiError as error:
         error.file = error.file or workspace.opened.path
@@ -41,25 +45,32 @@ def run(options: SimpleNamespace) -> int:
         workspace.close()
 
 
-def _prepare(workspace: Workspace, given: str | None, dtype: str) -> None:
-    """Edit the input and the type of all floating numbers, those that are fed too."""
+def _prepare(workspace: Workspace, given: str | None, dtype: str) -> Subject | None:
+    """Edit the input and the type of all floating numbers, those that are fed too; the model before that cast."""
     if given:
-        item = parse_input(given)
+        item = parse_input(given, workspace.model)
         workspace.do(Input(item.shape, item.dtype))
-    if dtype:
-        workspace.do(Cast(EVERYTHING, dtype))
-        for item in workspace.model.inputs[:1]:
-            if TORCH_DTYPES[item.dtype].family == "float":
-                workspace.do(Input(item.shape, dtype, item.name))
+    if not dtype:
+        return None
+    before = workspace.subject
+    workspace.do(Cast(EVERYTHING, dtype))
+    for item in workspace.model.inputs[:1]:
+        if TORCH_DTYPES[item.dtype].family == "float":
+            workspace.do(Input(item.shape, dtype, item.name))
+    return before
 
 
-def _write(workspace: Workspace, path: str, is_sure: bool) -> Saved:
+def _write(workspace: Workspace, path: str, is_sure: bool, before: Subject | None) -> Saved:
     """Write the model as it is now."""
+    expected: Expected = "anything" if is_sure else "absent"
     if not path.lower().endswith(MARKDOWN):
+        view = workspace.view
+        model = view.model if path.lower().endswith(EXPORTS) else workspace.model  # torch runs what it exports
         with progress() as told:
-            return workspace.save(path, is_sure, told)
+            target = Target(path, workspace.engine, expected, view.opened.prefix, told, before)
+            return save_model(model, view.sources, target)
     from seqtui.markdown_text import summary_markdown
 
     view = workspace.view
     text = "\n".join([*summary_markdown(view.model, view.inference, view.title), ""]).encode()
-    return Saved(path, write_atomically(path, [text], len(text), "anything" if is_sure else "absent"))
+    return Saved(path, write_atomically(path, [text], len(text), expected))

@@ -14,6 +14,8 @@ from seqtui.errors import FileError
 from seqtui.safe_text import safe_text
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from seqtui.engine.door import Told
     from seqtui.engine.requests import Progress
     from seqtui.summary_text import Piece
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 0.1
 """How long a line about progress stands at the least."""
+PATIENCE = 2.0
+"""Seconds after which it says how many have passed."""
 
 
 def is_terminal() -> bool:
@@ -68,18 +72,32 @@ def progress() -> Iterator[Told | None]:
         yield None
         return
 
-    last = -PROGRESS_SECONDS
+    from threading import Event, Thread
+
+    newest, is_over = [""], Event()
 
     def told(step: Progress) -> None:
-        nonlocal last
-        if monotonic() - last >= PROGRESS_SECONDS:
-            last = monotonic()
-            _rewrite_line(safe_text(step.words, limit=70))
+        newest[0] = safe_text(step.words, limit=60)
 
+    writing = Thread(target=_follow, args=(newest, is_over), daemon=True)
+    writing.start()
     try:
         yield told
     finally:
+        is_over.set()
+        writing.join()
         _rewrite_line("")
+
+
+def _follow(newest: Sequence[str], is_over: Event) -> None:
+    """Keep the line at the newest words, and at the seconds that have passed, until it is over."""
+    begun, shown = monotonic(), ""
+    while not is_over.wait(PROGRESS_SECONDS):
+        seconds = monotonic() - begun
+        text = f"{newest[0]}  {seconds:.0f} s" if seconds >= PATIENCE else newest[0]
+        if text != shown:
+            shown = text
+            _rewrite_line(text)
 
 
 def _rewrite_line(text: str) -> None:

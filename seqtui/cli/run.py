@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from seqtui.cli.output import progress, width, write_json, write_lines
 from seqtui.documents import run_document
 from seqtui.engine.requests import Feed, Forward, RunResult, RunSettings
-from seqtui.errors import EngineError, SeqtuiError, UsageError
+from seqtui.errors import EditError, EngineError, SeqtuiError, UsageError
 from seqtui.formats import open_model
+from seqtui.model.infer import infer_shapes
 from seqtui.model.inputs import parse_float_type, parse_input, require_input
+from seqtui.model.spec import ModelSpec
 from seqtui.run_text import run_lines
 from seqtui.workspace import Workspace
 
@@ -21,7 +23,7 @@ DRAWN = ("normal", "zeros", "ones")
 def run(options: SimpleNamespace) -> int:
     """Print what came out of each layer and of the model, or the document."""
     settings = RunSettings(
-        device=options.device,
+        device=_device(options.device),
         dtype=parse_float_type(options.dtype) if options.dtype else "",
         is_training=options.train,
         feed=_feed(options.feed, options.seed or 0),
@@ -32,7 +34,7 @@ def run(options: SimpleNamespace) -> int:
     workspace = Workspace(open_model(options.model))
     try:
         if options.input:
-            workspace.set_input(parse_input(options.input))
+            workspace.set_input(parse_input(options.input, workspace.model))
         result = _result(workspace, settings)
         if options.json:
             write_json(run_document(result, workspace.opened.path, options.seed))
@@ -46,6 +48,13 @@ def run(options: SimpleNamespace) -> int:
     return 0
 
 
+def _device(text: str) -> str:
+    """torch's word for a device. Raises UsageError where none is named."""
+    if not text.strip():
+        raise UsageError("--device takes the name of a device", hint="Such as cpu, cuda:0 or meta.")
+    return text.strip().lower()
+
+
 def _feed(text: str, seed: int) -> Feed:
     """What is fed. Raises UsageError for a word that says nothing."""
     if text in DRAWN:
@@ -55,13 +64,25 @@ def _feed(text: str, seed: int) -> Feed:
     return Feed("file", text, seed)
 
 
+def _advice(model: ModelSpec) -> str:
+    """What to do about a model that cannot run: `fix` is named only where it mends everything."""
+    from seqtui.model.problems import Fix  # 20 ms that a run seldom needs
+
+    shown = "seqtui summary shows the shapes"
+    try:
+        mended = Fix().apply(model)
+    except EditError:
+        return f"{shown}."
+    return f"{shown}." if infer_shapes(mended).problems else f"{shown}; seqtui edit -e fix mends them."
+
+
 def _result(workspace: Workspace, settings: RunSettings) -> RunResult:
     """The answer of torch's process. Raises EngineError, and without it where the model cannot run."""
     view = workspace.view
     require_input(view.model)
     problem = next(iter(view.inference.problems.values()), None)
     if problem and not settings.dtype and settings.feed.form != "file":  # in another type, or shape, it may fit
-        raise EngineError(problem.message, hint="seqtui summary shows the shapes; seqtui edit -e fix mends them.")
+        raise EngineError(problem.message, hint=_advice(view.model))
     with progress() as told:
         result = workspace.engine.ask(Forward(workspace.subject, settings), told)
     assert isinstance(result, RunResult)

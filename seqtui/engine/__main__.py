@@ -48,7 +48,9 @@ def main() -> None:
         request = waiting.get()
         if "torch" not in sys.modules:
             write(requests.IMPORTING)
-        write(_answer(request, workbench))
+        answer = _answer(request, workbench)
+        workbench.teller.fall_silent()
+        write(answer)
 
 
 def _listen(incoming: IO[bytes], waiting: SimpleQueue[requests.Request]) -> None:

@@ -45,8 +45,7 @@ def require_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ImportError) as error:  # NotImplementedError is a RuntimeError
-        hint = "`cpu` is always there."
-        raise EngineError(f"there is no device {name} here: {_clause(error)}", hint) from error
+        raise EngineError(f"there is no device {name} here: {_clause(error)}") from error
     return device
 
 

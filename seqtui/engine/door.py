@@ -14,9 +14,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
-from threading import Lock
+from threading import Condition
 from typing import IO, Literal, NamedTuple, TypeAlias
 
 from seqtui.engine.requests import (
@@ -37,6 +37,9 @@ LENGTH_BYTES = 8
 """Each message is its length, little-endian, and a pickle: both ends are this program."""
 MOMENT = 2.0
 """Seconds that a process which was killed is waited for."""
+QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""torch's threads sleep where they wait for one another: on a busy machine those that spin make a pass of 0.3 ms last
+200 ms. What the user's own environment says goes before."""
 
 WITHOUT_TORCH: Mapping[type[Request], str] = {
     Initialise: "new weights are made",
@@ -60,34 +63,46 @@ class LastWords(NamedTuple):
     error: SeqtuiError
 
 
+class _Place:
+    """That of one request in the line of those who ask."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.is_cancelled = False
+
+
 class Engine:
     """torch in a process of its own. One request at a time; the others wait for their turn."""
 
     def __init__(self) -> None:
         self.state: State = ""
         """May be read from any thread."""
+        self._guard = Condition()
+        """Held for a moment by whoever reads or changes what stands below; told when the line moves."""
         self._process: subprocess.Popen[bytes] | None = None
         self._words: IO[bytes] | None = None
         """What the process says, kept from the screen."""
-        self._turn = Lock()
-        """Whoever asks has it until the answer; only then are pipes opened and closed."""
-        self._guard = Lock()
-        """Held for a moment by whoever starts the process or ends it."""
-        self._asked: Request | None = None
-        """What the process is to answer now."""
+        self._is_killed = False
+        """Whether the process was ended from here."""
+        self._line: list[_Place] = []
+        """The first has the turn: it alone opens pipes, and closes them."""
+        self._asked: _Place | None = None
+        """Whom the process is to answer now."""
         self._unwanted: list[Request] = []
-        """Those that were cancelled before their turn."""
-        self._is_cancelled = False
+        """Those that were cancelled before they were asked."""
         self._is_closed = False
 
     def ask(self, request: Request, told: Told | None = None) -> object:
         """The answer, however long it takes: call it from a thread. `told` hears, in that thread, how far it is.
 
-        Raises what the request raises, CancelledError after `cancel` and `close`, OutOfMemoryError where memory ran
-        out, and EngineError for whatever else became of torch.
+        Raises what the request raises, CancelledError after `cancel`, `end` and `close`, OutOfMemoryError where memory
+        ran out, and EngineError for whatever else became of torch.
         """
-        with self._turn:
-            process = self._running(request)
+        if find_spec("torch") is None:
+            what = WITHOUT_TORCH[type(request)]
+            raise EngineError(f"torch is not installed, and {what} by it alone", hint="pip install torch")
+        with self._turn(request) as place:
+            process = self._running(place)
             try:
                 self._send(process, request)
                 while isinstance(answer := self._receive(process), Progress):
@@ -100,59 +115,94 @@ class Engine:
                 raise
             with self._guard:
                 self._asked = None
-                is_gone = self._is_cancelled or self._is_closed
-            if is_gone or isinstance(answer, LastWords):
+                is_gone = self._is_killed or isinstance(answer, LastWords)
+                self.state = "ended" if is_gone else "ready"
+            if is_gone:
                 self._let_go()
-            else:
-                self.state = "ready"
         answer = answer.error if isinstance(answer, LastWords) else answer
         if isinstance(answer, SeqtuiError):
             raise answer
         return answer
 
     def cancel(self, request: Request) -> None:
-        """Whoever asked for this gets a CancelledError, also where it waits for its turn: then only once that comes.
+        """Whoever asks this gets a CancelledError, at once also where it waits for its turn, or is yet to be asked.
 
-        May be called from any thread. What is running is ended, and the next request starts anew.
+        May be called from any thread, as `end` and `close`. Where the process is at work on it, that is ended, and the
+        next request starts anew.
         """
         with self._guard:
-            if self._asked is request:
-                self._is_cancelled = True
-                _kill(self._process)
-            else:
+            places = [place for place in self._line if place.request is request]
+            if not places:
                 self._unwanted.append(request)
+            for place in places:
+                place.is_cancelled = True
+            if self._asked in places:
+                self._kill()
+            self._guard.notify_all()
+
+    def end(self) -> None:
+        """End the process, whatever it does or fails to do: all who ask get a CancelledError, and the next request
+        starts anew."""
+        with self._guard:
+            for place in self._line:
+                place.is_cancelled = True
+            self._kill()
+            self._guard.notify_all()
 
     def close(self) -> None:
-        """End the process, also one that hangs, and let nobody ask any more. Waits a moment at most."""
+        """`end`, and let nobody ask any more. Waits a moment at most."""
         with self._guard:
             self._is_closed = True
-            _kill(self._process)
-        if self._turn.acquire(timeout=MOMENT):
-            try:
-                self._let_go()
-            finally:
-                self._turn.release()
+            self.end()
+            is_alone = self._guard.wait_for(lambda: not self._line, MOMENT)
+        if is_alone:
+            self._let_go()
 
-    def _running(self, request: Request) -> subprocess.Popen[bytes]:
-        """The process, started where none runs. Raises EngineError where torch is not installed."""
-        if find_spec("torch") is None:
-            what = WITHOUT_TORCH[type(request)]
-            raise EngineError(f"torch is not installed, and {what} by it alone", hint="pip install torch")
-        if self._process is not None and self._process.poll() is not None:
+    @contextlib.contextmanager
+    def _turn(self, request: Request) -> Iterator[_Place]:
+        """Wait in the line, and leave it at the end. Raises CancelledError."""
+        place = _Place(request)
+        try:
+            with self._guard:
+                self._line.append(place)
+                if any(unwanted is request for unwanted in self._unwanted):
+                    self._unwanted = [unwanted for unwanted in self._unwanted if unwanted is not request]
+                    place.is_cancelled = True
+                self._guard.wait_for(lambda: self._is_closed or place.is_cancelled or self._line[0] is place)
+                self._require_wanted(place)
+            yield place
+        finally:
+            with self._guard:
+                self._line = [each for each in self._line if each is not place]
+                self._guard.notify_all()
+
+    def _require_wanted(self, place: _Place) -> None:
+        """Raises CancelledError."""
+        if self._is_closed:
+            raise CancelledError("torch's process was closed")
+        if place.is_cancelled:
+            raise CancelledError("cancelled")
+
+    def _running(self, place: _Place) -> subprocess.Popen[bytes]:
+        """The process, started where none runs. Raises EngineError where it cannot be started, CancelledError."""
+        if self._process is not None and (self._is_killed or self._process.poll() is not None):
             self._let_go()
         with self._guard:
-            if self._is_closed:
-                raise CancelledError("torch's process was closed")
-            if any(unwanted is request for unwanted in self._unwanted):
-                self._unwanted = [unwanted for unwanted in self._unwanted if unwanted is not request]
-                raise CancelledError("cancelled")
-            self._asked, self._is_cancelled = request, False
+            self._require_wanted(place)
+            self._asked = place
             if self._process is None:
                 self.state = "starting"
                 self._words, self._process = _start()
             else:
                 self.state = "busy"
             return self._process
+
+    def _kill(self) -> None:
+        """End the process where there is one; whoever has the turn lets go of it. Only under the guard."""
+        if self._process is not None:
+            self._is_killed = True
+            self.state = "ended"
+            _kill(self._process)
 
     def _send(self, process: subprocess.Popen[bytes], request: Request) -> None:
         assert process.stdin is not None
@@ -170,7 +220,7 @@ class Engine:
 
     def _why_ended(self, process: subprocess.Popen[bytes]) -> EngineError:
         """Why there is no answer, once the pipes are at their end."""
-        if self._is_closed or self._is_cancelled:
+        if self._is_killed:
             return CancelledError("cancelled")
         try:
             code = process.wait(MOMENT)
@@ -195,8 +245,8 @@ class Engine:
         """End the process and forget it. Only for whoever has the turn."""
         with self._guard:
             process, words = self._process, self._words
-            self._process = self._words = None
-            self._asked = None
+            self._process = self._words = self._asked = None
+            self._is_killed = False
             _kill(process)
         if process is None or words is None:
             return
@@ -219,6 +269,7 @@ def _start() -> tuple[IO[bytes], subprocess.Popen[bytes]]:
             stdout=subprocess.PIPE,
             stderr=words,
             start_new_session=True,
+            env={**QUIET_THREADS, **os.environ},
         )
     except OSError as error:
         raise EngineError(f"torch's process cannot be started: {error.strerror}") from None

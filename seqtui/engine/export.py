@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from seqtui.engine.feed import fed
+from seqtui.engine.numbers import dtype_word
 from seqtui.engine.refusal import reason, refusal
 from seqtui.engine.requests import Export, Exported, Feed
 from seqtui.engine.workbench import Workbench, opened
@@ -67,7 +68,7 @@ def export(request: Export, workbench: Workbench) -> Exported:
         raise _refusal(request, error) from error
     workbench.tell(0, 0, f"writing {suffix}")
     copy = WRITERS[suffix](module, sample, request.path)
-    return compared(outputs, copy)
+    return _beside_before(request, workbench, compared(outputs, copy), copy)
 
 
 def _sample(request: Export) -> torch.Tensor:
@@ -114,7 +115,8 @@ def _export_state(request: Export, workbench: Workbench) -> Exported:
         outputs = _outputs(module, sample)
     except Exception as error:  # noqa: BLE001  the layers may raise what they like, and the tensors are written
         return _not_run(_refusal(request, error).message, off)
-    return compared(outputs, Copy(_outputs(_loaded(request, loaded), sample), off))
+    copy = Copy(_outputs(_loaded(request, loaded), sample), off)
+    return _beside_before(request, workbench, compared(outputs, copy), copy)
 
 
 def _not_run(reason: str, off: str) -> Exported:
@@ -269,9 +271,24 @@ def compared(outputs: Outputs, copy: Copy) -> Exported:
     forms, copied = ([f"{shape_words(one.shape)} {one.dtype}" for one in each] for each in (outputs, copy.outputs))
     if forms != copied:
         raise EngineError(f"what was written gives {', '.join(copied)} where the model gives {', '.join(forms)}")
+    all_outputs = (*outputs, *copy.outputs)
+    if any(each.numel() for each in all_outputs) and not any(bool(each.isfinite().any()) for each in all_outputs):
+        return Exported(None, _joined("nothing finite to compare", copy.note))
     differences = [_difference(*pair) for pair in zip(outputs, copy.outputs, strict=True)]
     is_far = any(found > _rounding(output) for found, output in zip(differences, outputs, strict=True))
     return Exported(max(differences, default=0.0), _joined("more than rounding explains" if is_far else "", copy.note))
+
+
+def _beside_before(request: Export, workbench: Workbench, exported: Exported, copy: Copy) -> Exported:
+    """The same with how far the copy is from the model before its numbers were cast, where they were."""
+    before = request.before
+    if before is None or copy.outputs is None or exported.difference is None:
+        return exported
+    sample = fed(before.model, Feed()).tensor
+    outputs = _outputs(workbench.network(before).eval(), sample)
+    differences = [_difference(*pair) for pair in zip(outputs, copy.outputs, strict=True)]
+    words = ", ".join(sorted({dtype_word(output.dtype) for output in outputs}))
+    return exported._replace(cast_difference=max(differences, default=0.0), cast_from=words)
 
 
 def _joined(*notes: str) -> str:

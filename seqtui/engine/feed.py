@@ -45,15 +45,15 @@ def fed(model: ModelSpec, feed: Feed, dtype: str = "", is_meta: bool = False) ->
     Raises UsageError where it does not fit the model's input, FileError and FormatError for a file that cannot be read,
     OutOfMemoryError where it is too large.
     """
-    given = require_input(model)
+    given, limit = require_input(model), num_embeddings(model.root)
     if dtype and TORCH_DTYPES[given.dtype].family == "float":
         given = given._replace(dtype=dtype)
     try:
         if is_meta:
             return _on_meta(given, feed)
         if feed.form == "file":
-            return _from_file(given, feed.path)
-        return _made(given, feed, num_embeddings(model.root) or BINARY)
+            return _from_file(given, feed.path, limit)
+        return _made(given, feed, limit or BINARY)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -116,8 +116,8 @@ def _made(given: InputSpec, feed: Feed, limit: int) -> Fed:
 # From a file
 
 
-def _from_file(given: InputSpec, path: str) -> Fed:
-    """A batch in a .npy file, else an image, told by what it holds."""
+def _from_file(given: InputSpec, path: str, limit: int | None) -> Fed:
+    """A batch in a .npy file, else an image, told by what it holds. Integers must be below the limit, if any."""
     try:
         with open(path, "rb") as file:
             is_array = file.read(len(NPY_MAGIC)) == NPY_MAGIC
@@ -125,6 +125,8 @@ def _from_file(given: InputSpec, path: str) -> Fed:
         why = error.strerror if isinstance(error, OSError) else "no file can have this name"
         raise FileError(f"it cannot be read: {why}", file=path) from None
     tensor = _batch(given, path) if is_array else _image(given, path)
+    if limit is not None and not tensor.is_floating_point():
+        _require_below(limit, tensor, path)
     return Fed(tensor, f"{path} {shape_words(tensor.shape)}")
 
 
@@ -146,6 +148,15 @@ def _batch(given: InputSpec, path: str) -> torch.Tensor:
         message = f"it holds {dtype_word(tensor.dtype)}, the model takes {given.dtype}"
         raise UsageError(message, hint=f"Convert it with astype({_numpy_word(given.dtype)!r}).", file=path)
     return tensor.to(dtype) if dtype.is_floating_point else tensor
+
+
+def _require_below(limit: int, indices: torch.Tensor, path: str) -> None:
+    """Raises UsageError for what an Embedding has no row of."""
+    outside = indices[(indices < 0) | (indices >= limit)]
+    if outside.numel():
+        value = int(outside[0])
+        message = "is below 0" if value < 0 else f"is not below num_embeddings {limit:,}"
+        raise UsageError(f"{value:,} {message}", file=path)
 
 
 def _native(

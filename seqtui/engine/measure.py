@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from seqtui.engine.requests import EXPLODING, MOST_ARGMAX, VANISHING
 
 if TYPE_CHECKING:
     import torch
 
 CHUNK = 1 << 22
 """Elements that are looked at together."""
-VANISHING = 1e-6
-EXPLODING = 1e4
 
 ZERO_GIVING = frozenset(
     ("ReLU", "ReLU6", "Hardtanh", "Hardsigmoid", "Hardswish", "Hardshrink", "Softshrink", "Threshold")
@@ -178,13 +179,30 @@ class Spread:
         return math.sqrt(float(finite.max()) / (self.count - 1)) if finite.numel() else None
 
 
-def share_changed(argmaxes: list[tuple[int, ...]]) -> float | None:
-    """The share of answers, over all passes and samples, that are not their sample's most frequent one."""
-    if len(argmaxes) < 2 or not argmaxes[0]:
+def argmax(output: torch.Tensor) -> tuple[int, ...] | None:
+    """The place of the largest along the last dimension, for each place of the others, row by row.
+
+    None for what has no numbers, no features or more than three dimensions, holds NaN, or would give more than
+    MOST_ARGMAX.
+    """
+    if output.is_meta or output.is_complex() or not 1 <= output.dim() <= 3 or not output.shape[-1]:
         return None
-    samples = list(zip(*argmaxes, strict=True))
-    usual = sum(max(answers.count(answer) for answer in set(answers)) for answers in samples)
-    return 1 - usual / (len(samples) * len(argmaxes))
+    if output.numel() // output.shape[-1] > MOST_ARGMAX or bool(output.isnan().any()):
+        return None
+    return tuple(output.argmax(dim=-1).reshape(-1).tolist())
+
+
+def share_changed(argmaxes: Sequence[tuple[int, ...] | None]) -> float | None:
+    """The share of answers, over all passes and samples, that are not their sample's most frequent one.
+
+    None for one pass, and where a pass has no answers.
+    """
+    answered = [answers for answers in argmaxes if answers]
+    if len(answered) < 2 or len(answered) < len(argmaxes):
+        return None
+    samples = list(zip(*answered, strict=True))
+    usual = sum(Counter(answers).most_common(1)[0][1] for answers in samples)
+    return 1 - usual / (len(samples) * len(answered))
 
 
 # Gradients

@@ -10,7 +10,7 @@ from seqtui.engine.maps import HeldMaps
 from seqtui.engine.numbers import dtype_word
 from seqtui.engine.refusal import refusal
 from seqtui.engine.requests import MOST_VALUES, Gradient, LayerRun
-from seqtui.engine.walk import first_tensor, through
+from seqtui.engine.walk import Before, first_tensor, through
 from seqtui.model.tree import joined
 
 if TYPE_CHECKING:
@@ -40,12 +40,16 @@ class _Looked(NamedTuple):
 class Outputs:
     """One network's outputs; every pass begins with `run`."""
 
-    def __init__(self, network: nn.Sequential, passes: int) -> None:
+    def __init__(self, network: nn.Sequential, passes: int, told: Before = lambda path: None) -> None:
+        """`told` hears the path of each layer that is about to run."""
         self.network = network
+        self.told = told
         self.passes = passes
         self.held = HeldMaps()
-        self.argmaxes: list[tuple[int, ...]] = []
-        """Of each pass; empty for an output that has none."""
+        self.argmaxes: list[tuple[int, ...] | None] = []
+        """Of each pass; None for an output that has none."""
+        self.given = NOT_COMPUTED
+        """What goes in."""
         self.output: torch.Tensor
         """Of the last pass."""
         self._layers: dict[str, _Looked | None] = {}
@@ -60,12 +64,13 @@ class Outputs:
     def run(self, value: torch.Tensor, is_last: bool) -> None:
         """One pass. Raises what `through` raises."""
         self._is_last = is_last
+        self._spatial = None
         if is_last and not value.is_meta:
-            self._not_finite = measure.num_not_finite(value)
-        output = first_tensor("", through(self.network, value, self._before, self._after))
-        if output.dim() == 2 and output.shape[1] and not output.is_complex() and not output.is_meta:
-            self.argmaxes.append(tuple(output.argmax(dim=1).tolist()))
-        self.output = output
+            self.given = measure.statistics(value)
+            self._not_finite = self.given.nan + self.given.inf
+        self.output = first_tensor("", through(self.network, value, self._before, self._after))
+        has_features = measure.num_spatial(self.output.dim(), self._spatial) == 0
+        self.argmaxes.append(measure.argmax(self.output) if has_features else None)
 
     def values(self) -> tuple[float, ...]:
         """The first of the last output, of complex ones the magnitude."""
@@ -100,9 +105,11 @@ class Outputs:
 
     def _before(self, path: str) -> None:
         self._layers.setdefault(path, None)  # holds the place
+        self.told(path)
 
     def _after(self, path: str, module: nn.Module, value: object) -> None:
         output = first_tensor(path, value)
+        self._spatial = measure.spatial_after(type(module).__name__, self._spatial)
         try:
             if self.passes > 1 and not output.is_meta:
                 self._spreads.setdefault(path, measure.Spread(self._limit)).add(output)
@@ -115,7 +122,6 @@ class Outputs:
         from torch import nn
 
         kind, is_container = type(module).__name__, type(module) is nn.Sequential
-        self._spatial = measure.spatial_after(kind, self._spatial)
         spatial = measure.num_spatial(output.dim(), self._spatial)
         numbers, units, has_maps = NOT_COMPUTED, None, False
         if not output.is_meta:

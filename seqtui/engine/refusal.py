@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from seqtui.errors import EngineError, OutOfMemoryError
 from seqtui.words import bytes_words
@@ -11,6 +12,12 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUB
 """What torch says where memory ran out; on a graphics card it also raises a class of its own."""
 PAST_USE = ("device-side assert", "illegal memory access", "unspecified launch failure", "misaligned address")
 """What CUDA says after which it does nothing more for a process."""
+SENTENCES: Mapping[str, str] = {
+    "Expected more than 1 value per channel when training": "in train mode it needs more than one value per channel, "
+    "so a larger batch",
+    "Expected more than 1 spatial element when training": "in train mode it needs more than one place per channel",
+}
+"""What torch says -> the same for whoever did not write the model."""
 ASKED = re.compile(r"tried to allocate ([0-9.]+ ?\w+)", re.IGNORECASE)
 """How much was asked for: bytes from the CPU, `20.00 GiB` from a graphics card."""
 
@@ -32,9 +39,10 @@ def _size_words(asked: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what torch said; the name of the error where it said nothing."""
+    """The first line of what torch said, or what it means; the name of the error where it said nothing."""
     lines = (line.strip() for line in str(error).splitlines())
-    return next(filter(None, lines), type(error).__name__)
+    said = next(filter(None, lines), type(error).__name__)
+    return next((sentence for words, sentence in SENTENCES.items() if words in said), said)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

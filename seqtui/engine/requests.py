@@ -139,6 +139,11 @@ class LayerRun(NamedTuple):
     """By the parameter's own name, `weight`; empty without a backward pass, and without those that are frozen."""
 
 
+VANISHING = 1e-6
+EXPLODING = 1e4
+"""A gradient's root mean square over the elements of its parameter, below and above which it is told."""
+
+
 class Gradient(NamedTuple):
     """The gradient of a parameter."""
 
@@ -163,16 +168,23 @@ class RunResult(NamedTuple):
     values: tuple[float, ...]
     """At most MOST_VALUES of the output of the last pass, row by row."""
     argmax: tuple[int, ...] | None
-    """Of each sample, for an output of two dimensions; None for others."""
+    """Of each sample, row by row: the place of the largest along the last dimension, where that holds the features of
+    an output of at most three. None for others, for one with NaN, and for more than MOST_ARGMAX."""
     argmax_changed: float | None
     """Share of the passes' samples whose argmax is not the most frequent one; None for one pass or without argmax."""
     layers: tuple[LayerRun, ...]
     """Depth first, in order of execution; layers that are off too."""
     peak_bytes: int | None
     """The most memory that was taken on the device; None where the device does not tell."""
+    given_nan: int = 0
+    """Elements of the input that are NaN."""
+    given_inf: int = 0
+    with_backward: bool = False
+    """Whether gradients were asked for: on meta there are none all the same."""
 
 
 MOST_VALUES = 1000
+MOST_ARGMAX = 1 << 16
 
 
 class Maps(NamedTuple):
@@ -258,6 +270,8 @@ class Export(NamedTuple):
     """A file that does not exist; the door's caller puts it in its place."""
     prefix: str = ""
     """What stands before the name of every tensor, where there are no layers but tensors alone."""
+    before: Subject | None = None
+    """The model as it was before its numbers were cast: how far it is from what was written is told too."""
 
 
 class Exported(NamedTuple):
@@ -266,6 +280,10 @@ class Exported(NamedTuple):
     difference: float | None
     """The largest difference of any output element; None where there is no input to run it with."""
     note: str = ""
+    cast_difference: float | None = None
+    """The same from the model before its numbers were cast; None where they were not."""
+    cast_from: str = ""
+    """The type that it computes in: `float32`."""
 
 
 Request: TypeAlias = Initialise | Forward | Maps | Devices | Trace | TorchinfoTable | Export

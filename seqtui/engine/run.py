@@ -18,20 +18,24 @@ from seqtui.engine.measure import gradient_norm, share_changed, verdict
 from seqtui.engine.numbers import dtype_word
 from seqtui.engine.outputs import Outputs
 from seqtui.engine.refusal import refusal
-from seqtui.engine.requests import Forward, Gradient, RunResult, RunSettings
-from seqtui.engine.walk import first_tensor, through
+from seqtui.engine.requests import Forward, Gradient, Progress, RunResult, RunSettings
+from seqtui.engine.walk import first_tensor, num_layers, through
 from seqtui.engine.workbench import Workbench
 from seqtui.errors import UsageError
 from seqtui.model.inputs import FLOAT_TYPES
 from seqtui.model.tree import joined
+from seqtui.words import plural
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-MOST_ROUNDS = 5
+LEAST_ROUNDS = 5
+ENOUGH_SECONDS = 0.3
+"""Forward passes are timed until both are reached: whatever else the machine does then stalls a few of them alone."""
+MOST_ROUNDS = 300
 MOST_SECONDS = 1.0
-"""Forward passes are timed until one of these is reached, and once at least."""
+"""And no longer once one of these is, but for the first pass."""
 
 
 def forward(request: Forward, workbench: Workbench) -> RunResult:
@@ -69,10 +73,13 @@ def forward(request: Forward, workbench: Workbench) -> RunResult:
         output=tuple(outputs.output.shape),
         output_dtype=dtype_word(outputs.output.dtype),
         values=outputs.values(),
-        argmax=outputs.argmaxes[-1] if outputs.argmaxes else None,
+        argmax=outputs.argmaxes[-1],
         argmax_changed=share_changed(outputs.argmaxes),
         layers=outputs.layers(times.layers, gradients),
         peak_bytes=run.peak_bytes(),
+        given_nan=outputs.given.nan,
+        given_inf=outputs.given.inf,
+        with_backward=settings.with_backward,
     )
 
 
@@ -82,6 +89,15 @@ class _Times(NamedTuple):
     whole: float | None = None
     layers: Mapping[str, float] = {}
     """By path."""
+
+
+class _Step(NamedTuple):
+    """Where a pass is."""
+
+    number: int
+    """Of the pass, from 0."""
+    place: int
+    """Of the layer, from 1."""
 
 
 class _Run:
@@ -109,11 +125,13 @@ class _Run:
         import torch
 
         passes = self.settings.passes
-        outputs = Outputs(self.network, passes)
+        count = num_layers(self.network)
+        steps = (_Step(number, place) for number in range(passes) for place in range(1, count + 1))
+        outputs = Outputs(self.network, passes, lambda path: self._tell_layer(path, next(steps), count))
+        self._tell(0, f"pass 1 of {passes:,}" if passes > 1 else "running")
         self._seed()
         with torch.no_grad():
             for number in range(passes):
-                self._tell(number, f"pass {number + 1} of {passes}" if passes > 1 else "running")
                 outputs.run(self.given.clone(), is_last=number == passes - 1)  # cloned: some layers work in place
         return outputs
 
@@ -129,7 +147,7 @@ class _Run:
         starts: list[float] = []
         begun = perf_counter()
         with torch.no_grad():
-            while not whole or (len(whole) < MOST_ROUNDS and perf_counter() - begun < MOST_SECONDS):
+            while not _is_enough(len(whole), perf_counter() - begun):
                 value, start = self.given.clone(), self._now()
                 through(
                     self.network,
@@ -197,7 +215,26 @@ class _Run:
         return perf_counter()
 
     def _tell(self, done: int, words: str) -> None:
-        self.workbench.tell(done, self.settings.passes + 1 + self.settings.with_backward, words)
+        self.workbench.tell(done, self._num_stages(), words)
+
+    def _tell_layer(self, path: str, step: _Step, count: int) -> None:
+        """Say which of all the layers is about to run, now and then."""
+        passes = self.settings.passes
+        words = f"{path}, {step.place:,} of {plural(count, 'layer')}"
+        if passes > 1:
+            words = f"pass {step.number + 1:,} of {passes:,}: {words}"
+        self.workbench.teller.step(Progress(step.number, self._num_stages(), words))
+
+    def _num_stages(self) -> int:
+        """The passes, timing, and the backward pass."""
+        return self.settings.passes + 1 + self.settings.with_backward
+
+
+def _is_enough(rounds: int, seconds: float) -> bool:
+    """Whether passes were timed for long enough."""
+    if rounds < LEAST_ROUNDS:
+        return bool(rounds) and seconds >= MOST_SECONDS
+    return rounds >= MOST_ROUNDS or seconds >= ENOUGH_SECONDS
 
 
 @contextmanager

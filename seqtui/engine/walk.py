@@ -43,6 +43,14 @@ def through(
     return value
 
 
+def num_layers(network: nn.Sequential) -> int:
+    """How many layers `through` comes to, those that hold others too."""
+    from torch import nn
+
+    layers = network._modules.values()
+    return sum(1 + (num_layers(layer) if type(layer) is nn.Sequential else 0) for layer in layers)
+
+
 def called(path: str, module: nn.Module, value: object) -> object:
     """What one layer gives. Raises EngineError with its path, OutOfMemoryError where memory ran out."""
     try:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from seqtui.engine.requests import Progress, SourceFile, Subject
+from seqtui.engine.telling import Teller
 from seqtui.errors import FileError, SeqtuiError
 from seqtui.formats.safetensors import SafetensorsFile
 
@@ -20,14 +21,14 @@ class Workbench:
 
     def __init__(self, say: Callable[[Progress], None] = lambda progress: None) -> None:
         """`say` hears how far a request is."""
-        self._say = say
+        self.teller = Teller(say)
         self._built: tuple[object, nn.Sequential] | None = None
         self.maps: dict[str, torch.Tensor] = {}
         """Feature maps by path, of shape (channels, height, width)."""
 
     def tell(self, done: int, total: int, words: str) -> None:
-        """Say how far the request is: `done` of `total` steps, none known where that is 0."""
-        self._say(Progress(done, total, words))
+        """Say what of the request begins: `done` of `total` stages, none known where that is 0."""
+        self.teller.stage(Progress(done, total, words))
 
     def network(self, subject: Subject, device: str = "cpu", dtype: str = "") -> nn.Sequential:
         """The network of a model on a device, of training mode unless somebody changed that; as it was built last

@@ -12,27 +12,27 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from seqtui.engine.requests import Device
 from seqtui.model.footprint import Footprint, footprint
 from seqtui.safe_text import safe_text
 from seqtui.table import GAP, cell_width, fit
+from seqtui.tui.movement import FAR
+from seqtui.tui.prompts import Question
+from seqtui.tui.runs import NOWHERE
 from seqtui.view import Mode, View
 from seqtui.words import bytes_words
 
 DTYPES = {"": "as in the file", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 """The types to choose from, by torch's word, in turn; the first leaves every tensor as it is."""
-NOWHERE = "meta"
-"""The device that holds no numbers, so that everything fits there."""
 TITLES = ("Device", "", "Free", "To run", "To train")
 TYPE_TITLES = ("Type", "Weights", "To run", "To train")
 LABEL = 1
 """The column that is cut where there is no room."""
 
 
-class DevicePicker(ModalScreen[Mode | None]):
+class DevicePicker(Question[Mode | None]):
     """A device and a type; ends in the mode that has them, or None."""
 
     DEFAULT_CSS = """
@@ -53,6 +53,8 @@ class DevicePicker(ModalScreen[Mode | None]):
         Binding("enter", "choose", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("up,k", "move(-1)", show=False),
+        Binding("g,home", f"move({-FAR})", show=False),
+        Binding("G,end", f"move({FAR})", show=False),
         Binding("d", "dtype", show=False),
     ]
 
@@ -88,7 +90,7 @@ class DevicePicker(ModalScreen[Mode | None]):
     # What is shown
 
     def _write(self) -> None:
-        if not self.is_mounted:
+        if self not in self.app.screen_stack or not self.children:  # torch may answer when nobody asks any more
             return
         rows = device_rows(self.devices, self.footprints[self.mode.dtype])
         width = self.query_one("#devices-list", Static).content_size.width

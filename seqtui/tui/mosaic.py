@@ -53,17 +53,25 @@ def grid_for(channels: int, shape: tuple[int, int], columns: int, lines: int) ->
     for zoom in range(LARGEST_ZOOM, 1, -1):
         grid = _grid(height, width, zoom, columns, lines)
         if grid.num_maps >= channels:
-            return grid
+            return _even(grid, channels)
     longest = max(height, width)
     least = min(longest, SMALLEST)
     grid = _grid(height, width, 1, columns, lines)
     for side in range(longest, least - 1, -1):
         grid = _grid(_scaled(height, side, longest), _scaled(width, side, longest), 1, columns, lines)
         if grid.num_maps >= wanted:
-            return grid
+            return _even(grid, channels)
     while not grid.num_maps and max(grid.height, grid.width) > 1:
         grid = _grid(max(grid.height // 2, 1), max(grid.width // 2, 1), 1, columns, lines)
     return grid._replace(columns=max(grid.columns, 1), rows=max(grid.rows, 1))
+
+
+def _even(grid: Grid, channels: int) -> Grid:
+    """Where all maps are in sight, as many in each row as in the others as far as that goes: six as 3 + 3."""
+    if grid.num_maps < channels:
+        return grid
+    rows = -(-channels // grid.columns)
+    return grid._replace(columns=-(-channels // rows), rows=rows)
 
 
 def _scaled(size: int, side: int, longest: int) -> int:

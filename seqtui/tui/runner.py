@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
 
 from seqtui.engine.door import State, Told
 from seqtui.engine.requests import (
@@ -26,11 +28,12 @@ from seqtui.engine.requests import (
     Trace,
     Traced,
 )
-from seqtui.errors import CancelledError, OutOfMemoryError, SeqtuiError, UsageError
+from seqtui.errors import CancelledError, EngineError, OutOfMemoryError, SeqtuiError, UsageError
 from seqtui.model.inputs import require_sequential
 from seqtui.model.spec import ModelSpec
+from seqtui.safe_text import safe_text
 from seqtui.tui.prompts import Ask, Choose
-from seqtui.tui.runs import STATE_WORDS, Ran, Runs, progress_words
+from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, progress_words
 from seqtui.view import Mode
 
 if TYPE_CHECKING:
@@ -44,8 +47,22 @@ TAB = 3
 CPU = "cpu"
 MOST_PASSES = 10_000
 WITHOUT_INPUT = "Nothing says what this model is fed: I sets the input shape."
+WITHOUT_GRADIENTS = f"On {NOWHERE} there are no numbers, and so no gradients."
 FIRST_WORDS: dict[State, str] = {"ready": "running", "busy": "waiting for torch"}
 """What a run is doing until it says so itself, by the state of torch's process; in any other it has to start."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Asking:
+    """Something that torch is asked, until the answer comes."""
+
+    words: str
+    """How far it is."""
+    name: str = ""
+    """What the user knows it by: a file that is written; empty for what is told elsewhere, or not at all."""
 
 
 class Runner:
@@ -58,6 +75,8 @@ class Runner:
         """The model whose shapes torch was asked for last."""
         self._request: Forward | None = None
         """The run that is under way."""
+        self._asked: list[Asking] = []
+        """All that torch is asked now, in that order."""
 
     async def deed(self, name: str) -> None:
         """Do what stands under the id of an action in DEEDS."""
@@ -74,13 +93,55 @@ class Runner:
         self.screen.runs = self.runs._replace(**changes)  # type: ignore[arg-type]  # each by the name of its field
 
     async def ask(self, request: Request, told: Told | None = None) -> object:
-        """The answer of torch's process, whose state is shown meanwhile. Raises what `Engine.ask` raises."""
-        engine = self.workspace.engine
-        self.screen.torch = STATE_WORDS["busy" if engine.state in ("ready", "busy") else "starting"]
+        """The answer of torch's process, whose state is shown meanwhile. Raises what `Engine.ask` raises.
+
+        `told` hears on the screen's side how far it is.
+        """
+        return await self.watch(lambda hear: self.workspace.engine.ask(request, hear), told=told)
+
+    async def watch(self, work: Callable[[Told], T], name: str = "", told: Told | None = None) -> T:
+        """What some work gives that asks torch, in a thread; the status line says meanwhile what torch does.
+
+        `name` is that of the file that it writes. Raises what the work raises.
+        """
+        asking = Asking(STATE_WORDS["busy"], name)
+        if self.workspace.engine.state not in ("ready", "busy"):
+            asking.words = STATE_WORDS["starting"]
+        elif name:
+            asking.words = f"torch: writing {name} …"
+
+        def hear(progress: Progress) -> None:
+            if asking not in self._asked:
+                return  # it is over
+            asking.words = _standing_words(progress, name)
+            self._show_state()
+            if told is not None:
+                told(progress)
+
+        def tell(progress: Progress) -> None:  # in the thread
+            self.screen.call_later(hear, progress)
+
+        self._asked.append(asking)
+        self._show_state()
         try:
-            return await asyncio.to_thread(engine.ask, request, told)
+            return await asyncio.to_thread(work, tell)
         finally:
-            self.screen.torch = STATE_WORDS[engine.state]
+            self._asked.remove(asking)
+            self._show_state()
+
+    def _show_state(self) -> None:
+        """Say in the status line what torch does, and which files wait for it."""
+        if self._asked:
+            first, *others = self._asked
+            self.screen.torch = "   ".join([first.words, *(f"{each.name} waits" for each in others if each.name)])
+        else:
+            self.screen.torch = STATE_WORDS[self.workspace.engine.state]
+        self.screen.write_keys()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether torch is asked anything now."""
+        return bool(self._asked)
 
     # Runs
 
@@ -91,7 +152,7 @@ class Runner:
         if not self.workspace.view.model.inputs:
             self.screen.warn(WITHOUT_INPUT)
             return
-        await self.screen.show_tab(TAB, focus=False)
+        await self.screen.show_tab(TAB, focus=True)
         if self.runs.doing:
             self.screen.warn("A run is under way; x in the run tab cancels it.")
         else:
@@ -107,54 +168,67 @@ class Runner:
         return True
 
     def _start(self, settings: RunSettings) -> None:
-        self._note(doing=FIRST_WORDS.get(self.workspace.engine.state, IMPORTING.words), failure="")
+        doing = FIRST_WORDS.get(self.workspace.engine.state, IMPORTING.words)
+        self._note(doing=doing, seconds=0, is_cancelling=False, failure="", was_cancelled=False, no_images="")
         self.screen.run_worker(self._run(settings), group="run")
 
     async def _run(self, settings: RunSettings) -> None:
         model = self.workspace.view.model
         self._request = Forward(self.workspace.subject, settings)
+        began = monotonic()
+        clock = self.screen.set_interval(1, lambda: self._note(seconds=int(monotonic() - began)))
         try:
-            result = await self.ask(self._request, self._tell)
+            result = await self.ask(self._request, self._hear)
         except CancelledError:
-            self._note(doing="", failure="cancelled")
+            self._note(doing="", was_cancelled=True)
         except SeqtuiError as error:
             self._note(doing="", failure=error.words())
-            if isinstance(error, OutOfMemoryError) and settings.device != CPU:
+            if self._may_do_on_cpu(error, settings.device):
                 await self._offer_cpu(error)
             else:
                 self.screen.warn(error.words())
         else:
             assert isinstance(result, RunResult)
             ran = Ran(model, settings, result)
-            self._note(doing="", last=ran, before=self.runs.last, images=None, no_images="")
+            self._note(doing="", last=ran, before=self.runs.last, images=None)
             self.follow()
-
-    def _tell(self, progress: Progress) -> None:
-        """Hear how far a run is, in the thread that waits for it."""
-        self.screen.call_later(self._hear, progress)
+        finally:
+            clock.stop()
 
     def _hear(self, progress: Progress) -> None:
-        if self.runs.doing:
-            self._note(doing=progress.words)
-            self.screen.torch = STATE_WORDS["starting"] if progress == IMPORTING else progress_words(progress)
+        if self.runs.doing and not self.runs.is_cancelling:
+            self._note(doing=safe_text(progress.words))
+
+    def _may_do_on_cpu(self, error: SeqtuiError, device: str) -> bool:
+        """Whether a run that failed may go well there: where the device had too little memory, or refused.
+
+        What is wrong with the model itself is wrong everywhere.
+        """
+        if isinstance(error, OutOfMemoryError):
+            return device != CPU
+        has_problems = bool(self.workspace.view.inference.problems)
+        return isinstance(error, EngineError) and device not in (CPU, NOWHERE) and not has_problems
 
     async def _offer_cpu(self, error: SeqtuiError) -> None:
-        """After too little memory on a device: the same on the cpu."""
+        """After a failure on a device: the same on the cpu."""
 
         def answered(choice: str | None) -> None:
             if choice:
                 self._set_mode(self.workspace.view.mode._replace(device=CPU))
                 self._start(self.runs.settings(self.workspace.view.mode))
 
-        await self.screen.app.push_screen(Choose(f"{error.line()}.", {"c": f"run on the {CPU}"}), answered)
+        question = Choose(f"{error.line()}.", {"c": f"run on the {CPU}"}, is_unexpected=True)
+        await self.screen.app.push_screen(question, answered)
 
     def cancel(self) -> None:
-        """End the run that is under way."""
-        if not self.runs.doing:
-            self.screen.warn("Nothing is running.")
-        elif self._request is not None:
-            self._note(doing="cancelling")
+        """Call off the run that is under way; without one, or a second time, end torch's process whatever it does."""
+        if self.runs.doing and not self.runs.is_cancelling and self._request is not None:
+            self._note(doing="cancelling", is_cancelling=True)
             self.workspace.engine.cancel(self._request)
+        elif self.is_busy:
+            self.workspace.engine.end()
+        else:
+            self.screen.warn("Nothing is running.")
 
     async def show_maps(self, path: str, grid: Grid, first: int) -> None:
         """Ask for some feature maps of the last run."""
@@ -179,7 +253,13 @@ class Runner:
         self.screen.view = self.workspace.view
 
     def toggle_backward(self) -> None:
+        """With gradients, or without."""
         self._note(with_backward=not self.runs.with_backward)
+        self._tell_without_gradients()
+
+    def _tell_without_gradients(self) -> None:
+        if self.runs.with_backward and self.workspace.view.mode.device == NOWHERE:
+            self.screen.warn(WITHOUT_GRADIENTS)
 
     async def ask_passes(self) -> None:
         """How often the next run goes through the model."""
@@ -230,6 +310,7 @@ class Runner:
         def chosen(mode: Mode | None) -> None:
             if mode is not None:
                 self._set_mode(mode)
+                self._tell_without_gradients()
 
         picker = DevicePicker(self.workspace.view)
         await self.screen.app.push_screen(picker, chosen)
@@ -295,6 +376,13 @@ DEEDS: dict[str, Callable[[Runner], Awaitable[None] | None]] = {
     "run.cancel": Runner.cancel,
 }
 """What the keys of the runner's do, by the ids of their actions."""
+
+
+def _standing_words(progress: Progress, name: str) -> str:
+    """What torch does, for the status line."""
+    if progress == IMPORTING:
+        return STATE_WORDS["starting"]
+    return f"torch: writing {name} …" if name else progress_words(progress)
 
 
 def parse_count(text: str, least: int, most: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from textwrap import wrap
 from typing import NamedTuple
@@ -25,6 +25,9 @@ INKS: dict[Style, Ink] = {"": "", "dim": "quiet", "bold": "header", "red": "prob
 
 WRONG: Ink = "problem"
 RIGHT: Ink = ""
+NOWHERE = "meta"
+"""The device that holds no numbers: nothing is too large for it, and nothing comes out of it but shapes."""
+STALE = "of the model before the last edit; R runs it as it is now"
 
 STATE_WORDS: dict[State, str] = {
     "": "",
@@ -55,8 +58,14 @@ class Runs(NamedTuple):
     """The one before the last."""
     doing: str = ""
     """How far the run is that is under way; empty where none is."""
+    seconds: int = 0
+    """Since it began."""
+    is_cancelling: bool = False
+    """Whether it was called off, and has not ended yet."""
     failure: str = ""
     """Why the run after the last gave nothing; empty where none failed."""
+    was_cancelled: bool = False
+    """Whether the run after the last was called off."""
     images: Images | None = None
     """The maps that were asked for last."""
     no_images: str = ""
@@ -79,9 +88,21 @@ class RunLines(NamedTuple):
     """A run as lines: some that stand still, and below them others that scroll."""
 
     head: list[list[Piece]]
-    body: list[list[Piece]]
-    places: dict[str, int]
+    body: Sequence[list[Piece]] = ()
+    places: Mapping[str, int] = {}
     """The line in the body of each layer by its path."""
+    titles: Sequence[tuple[int, list[Piece]]] = ()
+    """What stands between head and body, by the line of the body from which it does: the titles of the columns in
+    sight, nothing over what has no columns. Without any there is no line between them."""
+
+    def title(self, top: int) -> list[Piece]:
+        """What stands between head and body while this line of the body is the topmost in sight."""
+        return [pieces for start, pieces in self.titles if start <= top][-1]
+
+    @property
+    def num_still(self) -> int:
+        """Lines that stand still."""
+        return len(self.head) + bool(self.titles)
 
 
 def progress_words(progress: Progress) -> str:
@@ -89,32 +110,43 @@ def progress_words(progress: Progress) -> str:
     return f"running {progress.done:,}/{progress.total:,}" if progress.total else progress.words
 
 
-def run_lines(runs: Runs, view: View, width: int) -> RunLines:
-    """The last run with all that it found, and how the next one will be."""
-    head = head_lines(runs, view, width)
+def run_lines(runs: Runs, view: View, width: int, remark: str = "") -> RunLines:
+    """The last run with all that it found, and how the next one will be; a remark over them."""
+    head = [*head_lines(runs, view, width), *([Piece(f" {line}", "quiet")] for line in _wrapped(remark, width))]
     if runs.last is None:
-        return RunLines(head, [], {})
+        return RunLines(head)
     result = runs.last.result
     table = run_table(result, width - 2)
-    head += [[], _inked([Styled(text, "bold") for text in table.layout.line([c.title for c in table.layout.columns])])]
     body: list[list[Piece]] = []
     places: dict[str, int] = {}
+    columns = table.layout.columns
+    titles = [(0, _inked([Styled(text, "bold") for text in table.layout.line([each.title for each in columns])]))]
     for layer, row in zip(result.layers, table.rows, strict=True):
         places[layer.path] = len(body)
         is_wrong = layer.is_nan_born or any(gradient.verdict for gradient in layer.gradients.values())
         sign, ink = (SIGNS["problem"], WRONG) if is_wrong else (" ", RIGHT)
         body.append([Piece(sign, ink), *(Piece(text, ink) for text in table.layout.line(row))])
-    for lines in (finding_lines(result), gradient_lines(result, width - 2), output_lines(result, width - 2)):
+    missing = [column.title for column in run_table(result).layout.columns if column.title and column not in columns]
+    if missing:
+        body += [[Piece(f" {line}", "quiet")] for line in _wrapped(f"no room for {', '.join(missing)}", width)]
+    titles.append((len(places), []))
+    gradients = [_inked(line) for line in gradient_lines(result, width - 2)]
+    for lines in ([_inked(line) for line in finding_lines(result)], gradients):
         if lines:
-            body += [[], *(_inked(line) for line in lines)]
-    return RunLines(head, body, places)
+            body += [[], *lines]
+    if gradients:
+        titles += [(len(body) - len(gradients) + 1, gradients[0]), (len(body), [])]
+    body += [[], *(_inked(line) for line in output_lines(result, width - 2))]
+    return RunLines([*head, []], body, places, titles)
 
 
 def head_lines(runs: Runs, view: View, width: int) -> list[list[Piece]]:
     """What is under way, what the last run was, and the next where it differs from it."""
     lines: list[list[Piece]] = []
     if runs.doing:
-        lines.append([Piece(f" {runs.doing}", "bold"), Piece("   x in this tab cancels", "quiet")])
+        lines.append(_doing_line(runs))
+    if runs.was_cancelled:
+        lines.append([Piece(" cancelled", "quiet")])
     if runs.failure:
         lines += [[Piece(f" {line}", "problem")] for line in _wrapped(f"{SIGNS['problem']} {runs.failure}", width)]
     settings = runs.settings(view.mode)
@@ -125,13 +157,21 @@ def head_lines(runs: Runs, view: View, width: int) -> list[list[Piece]]:
         return lines
     facts = [_short(fact, runs.last.settings.feed) for fact in run_facts(runs.last.result)]
     lines += [[Piece(f" {line}")] for line in flow(facts, width - 2)]
-    lines += [[Piece(f" {words}", "bold")] for words in compared(runs.last.result, runs.before)]
+    for words in compared(runs.last.result, runs.before):
+        lines += [[Piece(f" {line}", "bold")] for line in _wrapped(words, width)]
     if is_stale(runs.last, view.model):
-        lines.append([Piece(" of the model before the last edit; R runs it as it is now", "quiet")])
+        lines += [[Piece(f" {line}", "quiet")] for line in _wrapped(STALE, width)]
     if settings != runs.last.settings:
         next_facts = ["the next run", *_facts(settings, view.model)]
         lines += [[Piece(f" {line}", "quiet")] for line in flow(next_facts, width - 2)]
     return [cut(line, width) for line in lines]
+
+
+def _doing_line(runs: Runs) -> list[Piece]:
+    """How far the run under way is, how long it has taken, and what ends it."""
+    time = f"   {runs.seconds:,} s" if runs.seconds else ""
+    how = "x again ends torch" if runs.is_cancelling else "x in this tab cancels"
+    return [Piece(f" {runs.doing}", "bold"), Piece(time), Piece(f"   {how}", "quiet")]
 
 
 def _facts(settings: RunSettings, model: ModelSpec) -> Iterator[str]:
@@ -142,7 +182,7 @@ def _facts(settings: RunSettings, model: ModelSpec) -> Iterator[str]:
     yield "train" if settings.is_training else "eval"
     yield "1 pass" if settings.passes == 1 else f"{settings.passes:,} passes"
     if settings.with_backward:
-        yield "backward"
+        yield f"no backward on {NOWHERE}" if settings.device == NOWHERE else "backward"
 
 
 def fed_words(feed: Feed, model: ModelSpec) -> str:
@@ -189,13 +229,9 @@ def _distance(one: float, other: float) -> float:
 
 
 def maps_line(runs: Runs, path: str, width: int) -> list[Piece]:
-    """What stands over the feature maps: whose, how many, on what scale; or why there are none."""
-    layer, images = runs.layer(path), runs.images
-    if layer is None:
-        return [Piece(" Feature maps are those of a layer that ran: move to one.", "quiet")] if runs.last else []
+    """What stands over the feature maps of a layer that has some: whose, how many, on what scale; or why not yet."""
+    images = runs.images
     name = Piece(f" {safe_text(path)}", "bold")
-    if not layer.has_maps:
-        return cut([name, Piece(f"  gives no maps: what comes out is {shape_words(layer.output)}", "quiet")], width)
     if images is None or images.path != path:
         return cut([name, Piece(f"  {runs.no_images or 'drawing …'}", "quiet")], width)
     last = images.first + len(images.pixels)
@@ -203,6 +239,16 @@ def maps_line(runs: Runs, path: str, width: int) -> list[Piece]:
     scale = f"black {number_words(images.low)}, white {number_words(images.high)}"
     facts = f"  {which}{plural(images.num_channels, 'map')} {shape_words(images.shape)}   {scale}"
     return cut([name, Piece(facts)], width)
+
+
+def without_maps(runs: Runs, path: str) -> str:
+    """Why the last run has no feature maps of a layer; empty where it has some."""
+    layer = runs.layer(path)
+    if runs.last is None:
+        return "Feature maps are those of a run: R runs the model."
+    if layer is None:
+        return "Feature maps are those of a layer that ran: move to one."
+    return "" if layer.has_maps else f"{safe_text(path)} gives no maps: what comes out is {shape_words(layer.output)}."
 
 
 def _inked(line: list[Styled]) -> list[Piece]:

@@ -20,7 +20,7 @@ from seqtui.rows import Row
 from seqtui.tui.actions import bindings
 from seqtui.tui.mosaic import Grid, Tone, grid_for, mosaic
 from seqtui.tui.movement import FAR, Movement
-from seqtui.tui.runs import NO_RUNS, RunLines, Runs, head_lines, maps_line, run_lines
+from seqtui.tui.runs import NO_RUNS, RunLines, Runs, head_lines, maps_line, run_lines, without_maps
 from seqtui.tui.texts import Piece
 from seqtui.view import View
 
@@ -65,7 +65,7 @@ class RunTab(Movement, ScrollView, can_focus=True):
         super().__init__()
         self._view: View | None = None
         self._path = ""
-        self._lines = RunLines([], [], {})
+        self._lines = RunLines([])
         self._tones: list[list[Tone]] = []
         self._grid: Grid | None = None
         """Of the maps that were asked for last."""
@@ -91,7 +91,9 @@ class RunTab(Movement, ScrollView, can_focus=True):
         if has_moved:
             self._scroll_to_cursor()
 
-    def watch_runs(self) -> None:
+    def watch_runs(self, old: Runs, new: Runs) -> None:
+        if old.last is not new.last and without_maps(new, self._path):
+            self.has_maps = False  # why there are none was said of the run before
         self._write()
 
     def watch_has_maps(self) -> None:
@@ -108,27 +110,27 @@ class RunTab(Movement, ScrollView, can_focus=True):
         if self._view is None or not self.size.width:
             return
         width = self.size.width
-        if self.has_maps:
+        layer = self.runs.layer(self._path)
+        if self.has_maps and layer is not None and layer.has_maps:
             head = head_lines(self.runs, self._view, width)
-            self._lines = RunLines([*head, [], maps_line(self.runs, self._path, width)], [], {})
-            self._draw_maps()
+            self._lines = RunLines([*head, [], maps_line(self.runs, self._path, width)])
+            self._draw_maps(layer)
         else:
-            self._lines, self._tones = run_lines(self.runs, self._view, width), []
-        self.virtual_size = Size(width, len(self._lines.head) + max(len(self._lines.body), len(self._tones)))
+            remark = without_maps(self.runs, self._path) if self.has_maps else ""
+            self._lines, self._tones = run_lines(self.runs, self._view, width, remark), []
+        self.virtual_size = Size(width, self._lines.num_still + max(len(self._lines.body), len(self._tones)))
         self.refresh()
 
-    def _draw_maps(self) -> None:
+    def _draw_maps(self, layer: LayerRun) -> None:
         """Draw the maps that are there if they are the ones in question, else ask for them."""
-        layer, images = self.runs.layer(self._path), self.runs.images
+        images = self.runs.images
         self._tones = []
-        if layer is None or not layer.has_maps or self.runs.last is None:
-            return
         channels, shape = maps_of(layer.output)
         if images is not None and images.path == self._path:
             channels, shape = images.num_channels, images.shape
-        lines = self.size.height - len(self._lines.head)
+        lines = self.size.height - self._lines.num_still
         grid = grid_for(channels, shape, self.size.width - 2, lines)
-        wanted = (self.runs.last.result, self._path, grid, self._first)
+        wanted = (self.runs.last and self.runs.last.result, self._path, grid, self._first)
         if wanted != self._wanted and not self.runs.doing:
             self._grid, self._wanted = grid, wanted
             self.call_later(self._want_maps)  # what is sent in the name of whoever said `look_at` goes no further
@@ -142,7 +144,7 @@ class RunTab(Movement, ScrollView, can_focus=True):
     @property
     def _height(self) -> int:
         """Lines of the body that are in sight."""
-        return max(self.size.height - len(self._lines.head), 1)
+        return max(self.size.height - self._lines.num_still, 1)
 
     def _scroll_to_cursor(self) -> None:
         at, top = self._lines.places.get(self._path), self.scroll_offset.y
@@ -167,16 +169,18 @@ class RunTab(Movement, ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self._base
-        head, body, places = self._lines
-        at = y - len(head) + self.scroll_offset.y
-        if y < len(head):
-            segments = self._segments(head[y], base)
+        lines = self._lines
+        at = y - lines.num_still + self.scroll_offset.y
+        if y < len(lines.head):
+            segments = self._segments(lines.head[y], base)
+        elif y < lines.num_still:
+            segments = self._segments(lines.title(self.scroll_offset.y), base)
         elif at < len(self._tones):
             segments = [Segment(" ", base), *(self._shade(tone, base) for tone in self._tones[at])]
-        elif at < len(body):
-            if places.get(self._path) == at:
+        elif at < len(lines.body):
+            if lines.places.get(self._path) == at:
                 base += self._ink("cursor")
-            segments = self._segments(body[at], base)
+            segments = self._segments(lines.body[at], base)
         else:
             segments = []
         return Strip(segments).adjust_cell_length(width, base)
@@ -233,7 +237,7 @@ class RunTab(Movement, ScrollView, can_focus=True):
     def _step_maps(self, step: int) -> None:
         """The next maps of the layer, round the end."""
         images = self.runs.images
-        if not self.has_maps or self._grid is None or images is None or images.path != self._path:
+        if not self._tones or self._grid is None or images is None or images.path != self._path:
             self._warn("Feature maps are shown with m, on a layer that gives some.")
             return
         pages = -(-images.num_channels // self._grid.num_maps)
