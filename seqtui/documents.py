@@ -60,6 +60,9 @@ def edit_document(view: View, plan: Iterable[Planned]) -> Document:
             "action": row.action,
             "from": row.source or None,
             "shape": list(row.shape),
+            "kept": row.num_kept,
+            "new": row.num_new,
+            "lost": row.num_lost,
         }
         for row in plan
     ]
@@ -151,6 +154,9 @@ def run_document(result: RunResult, path: str, seed: int | None) -> Document:
         "passes": result.passes,
         "seed": seed,
         "fed": result.fed,
+        "input_nan": result.given_nan,
+        "input_inf": result.given_inf,
+        "backward": result.with_backward,
         "output": {
             "shape": list(result.output),
             "dtype": result.output_dtype,

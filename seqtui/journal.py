@@ -16,15 +16,24 @@ import os
 import stat
 import threading
 import zlib
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Self
 
-from seqtui.errors import FileError, FormatError
+from seqtui.errors import FileError, FormatError, SeqtuiError
+from seqtui.formats import MODEL_SUFFIX
 from seqtui.formats.byte_source import Stamp
-from seqtui.records import Found, Head, Record, read_lines, write_line
+from seqtui.journal_paths import SUFFIX, journal_path, make_journal_folder, unnamed_journal_path, unnamed_journal_paths
+from seqtui.records import Depth, Found, Head, Record, Verb, read_lines, recipe, write_line
+from seqtui.words import bytes_words
+
+if TYPE_CHECKING:  # nothing is kept beside most journals
+    from seqtui.formats.safetensors import TensorData
+    from seqtui.formats.tensor_source import TensorSource
 
 GATHERED_SECONDS = 0.1
 """How long lines gather until the disk is asked to keep them, once for all."""
+LARGEST_KEPT = 1 << 30
+"""Bytes of numbers that lie beside a journal at most: the state folder is in a home, where room is rare."""
 
 
 class LockedError(FileError):
@@ -49,26 +58,46 @@ class Journal:
         self._load()
 
     @classmethod
-    def open(cls, path: str, stamp: Stamp | None, spec: str = "") -> Self:
+    def open(cls, path: str, stamp: Stamp | None, spec: str = "", name: str = "") -> Self:
         """The journal of the model at `path`, which need not exist.
 
         `stamp` is that of the file as it was opened; for a model without one it is None, and `spec` what it begins as.
-        Raises LockedError where another process has the model open, FileError where no journal can be kept; in both
-        cases one can go on without.
+        A model without a path, known by its `name` alone, has a journal that nobody else has. Raises LockedError where
+        another process has the model open, FileError where no journal can be kept; in both cases one can go on without.
         """
         try:
-            place = journal_path(path)
-            _make_private(os.path.dirname(place))
-            descriptor = _open_locked(place, path)
-            try:
-                return cls(path, place, descriptor, Head(os.path.realpath(path), stamp, spec))
-            except BaseException:
-                os.close(descriptor)
-                raise
+            make_journal_folder()
+            place, descriptor = _open_named(path) if path else _open_unnamed()
+            return cls._at(path, place, descriptor, Head(os.path.realpath(path) if path else name, stamp, spec))
         except OSError as error:
             raise _not_kept(path, error) from None
         except ValueError:  # a NUL, or half a character
             raise FileError("no file can have this name", file=path) from None
+
+    @classmethod
+    def left(cls) -> list[Self]:
+        """The journals of models without a path whose sessions ended before the model had one, the latest first.
+
+        They are held by this process until they are closed. One of which nothing is pending has a notice that says why.
+        Raises OSError.
+        """
+        journals: list[Self] = []
+        for place in unnamed_journal_paths():
+            with contextlib.suppress(FileError, OSError):  # somebody else has it open, or it is none of ours
+                journal = cls._at("", place, _open_locked(place, ""), Head("", None))
+                if journal.pending or journal.notice:
+                    journals.append(journal)
+                else:
+                    journal.close()
+        return journals
+
+    @classmethod
+    def _at(cls, path: str, place: str, descriptor: int, head: Head) -> Self:
+        try:
+            return cls(path, place, descriptor, head)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def _load(self) -> None:
         """Read it, and cut off what is not sound; what was no torn line is put aside first. Raises OSError."""
@@ -83,10 +112,12 @@ class Journal:
             self.notice = f"of an earlier session all after step {count} is damaged; a copy is {self._copy_aside()}"
         self._base = self._found.head
         """What the lines on the disk are relative to; None where there are none."""
-        self._depth = sum(record.depth for record in self.pending)
-        """How many steps it can undo."""
+        self._depth = Depth()
+        for record in self.pending:
+            self._depth = self._depth.after(record.verb)
         self._size = self._found.ends[-1] if self.pending else 0
-        self._is_broken = False
+        self.is_broken = False
+        """Whether a step is missing, so that nothing is written."""
         if self._size < len(data):
             os.ftruncate(self._descriptor, self._size)
 
@@ -103,29 +134,30 @@ class Journal:
         return self._found.records
 
     @property
-    def spec(self) -> str:
-        """What the model of the pending records began as; empty where it has a file."""
-        return self._found.head.spec if self._found.head else ""
+    def head(self) -> Head | None:
+        """What these steps are relative to; None where there are none."""
+        return self._found.head
 
     def is_for(self, stamp: Stamp | None) -> bool:
         """Whether records are pending that are relative to the file with this stamp."""
-        head = self._found.head
-        return head is not None and head.is_about(stamp)
+        return self.head is not None and self.head.is_about(stamp)
 
     def keep(self, count: int) -> str:
-        """Keep the first `count` pending records, if any; the path of a copy of all, for people. Raises FileError.
+        """Keep the first `count` pending records, if any; the path of a recipe of all. Raises FileError.
 
         For when the next cannot be replayed, or none is for the file as it is now; before anything is written.
         """
         with self._as_file_errors():
-            place = self._copy_aside()
+            place = self._put_aside(recipe(self.pending).encode("utf-8", "backslashreplace"), "recipe")
         self._cut(self._found.ends[count - 1] if count else 0)
         return place
 
     def _copy_aside(self) -> str:
+        return self._put_aside(self._data(), "kept")
+
+    def _put_aside(self, data: bytes, suffix: str) -> str:
         """The same bytes have the same copy, however often. Raises OSError."""
-        data = self._data()
-        place = f"{self.place.removesuffix(SUFFIX)}-{zlib.crc32(data):08x}.kept"
+        place = f"{self._stem}-{zlib.crc32(data):08x}.{suffix}"
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -135,18 +167,20 @@ class Journal:
 
     # What this process does
 
+    def leads_to(self, verb: Verb) -> bool:
+        """Whether the records lead to such a step. To what was done before the last save they do not."""
+        return min(self._depth.after(verb)) >= 0
+
     def write(self, record: Record) -> None:
-        """Hand a step to the system before returning; a moment later the disk has it.
+        """Hand a step that the records lead to to the system before returning; a moment later the disk has it.
 
         Raises FileError once, when steps can no longer be kept. From then on nothing is written until `restart` or
         `discard`: what follows a missing step means something else.
         """
-        if self._is_broken:
+        if self.is_broken:
             return
         if self._syncer.error:
             raise self._broken(self._syncer.error.strerror)
-        if self._depth + record.depth < 0:
-            raise self._broken("what is undone was done before the last save")
         is_continued = self._base is not None and self._base.is_about(self._head.stamp)
         lines = write_line(record) if is_continued else write_line(self._head) + write_line(record)
         try:
@@ -157,9 +191,43 @@ class Journal:
                 os.ftruncate(self._descriptor, self._size)
             raise self._broken(error.strerror) from None
         self._base = self._base if is_continued else self._head
-        self._depth += record.depth
+        self._depth = self._depth.after(record.verb)
         self._size += len(lines)
         self._syncer.ask()
+
+    def keep_numbers(self, tensors: Sequence[TensorData]) -> str:
+        """Copy what a step refers to into a file beside the journal, which lies there as long as the steps do.
+
+        Its name without the folder. Raises FileError, as `write` does, where there is no room.
+        """
+        from seqtui.formats.safetensors import write_safetensors
+
+        size = sum(tensor.info.nbytes for tensor in tensors)
+        if size + sum(map(os.path.getsize, self._kept_files())) > LARGEST_KEPT:
+            raise self._broken(
+                f"the undone step needs {bytes_words(size)} that the saved file no longer has, which is too much"
+            )
+        place = f"{self._stem}-{os.urandom(4).hex()}{MODEL_SUFFIX}"
+        try:
+            write_safetensors(place, tensors, expected="absent")
+        except SeqtuiError as error:
+            raise self._broken(error.message) from None
+        return os.path.basename(place)
+
+    def open_kept(self) -> dict[str, TensorSource]:
+        """The files with numbers that its pending steps refer to, open, by their names; those that can be read."""
+        from seqtui.formats.safetensors import SafetensorsFile
+
+        sources: dict[str, TensorSource] = {}
+        for place in self._kept_files():
+            with contextlib.suppress(SeqtuiError):  # whatever needs one of these numbers will miss it
+                sources[os.path.basename(place)] = SafetensorsFile.open(place, os.path.basename(place))
+        return sources
+
+    def _kept_files(self) -> list[str]:
+        from glob import escape, glob
+
+        return glob(f"{escape(self._stem)}-*{MODEL_SUFFIX}")
 
     def restart(self, stamp: Stamp) -> None:
         """Forget all steps: they are saved, and what follows is relative to the file that was written.
@@ -194,10 +262,17 @@ class Journal:
         with self._as_file_errors():
             os.ftruncate(self._descriptor, size)
             self._load()
+            for place in () if size else self._kept_files():
+                os.unlink(place)
         self._syncer.ask()
 
+    @property
+    def _stem(self) -> str:
+        """With which all begins that lies beside it."""
+        return self.place.removesuffix(SUFFIX)
+
     def _broken(self, reason: str | None) -> FileError:
-        self._is_broken = True
+        self.is_broken = True
         return FileError(
             f"edits are no longer kept for recovery: {reason}", "They are again once it is saved.", self._path
         )
@@ -248,31 +323,21 @@ class _Syncer:
             self._sync()
 
 
-# Where it lies
-
-SUFFIX = ".jsonl"
+# Opening
 
 
-def journal_path(path: str) -> str:
-    """Where the journal of a model's file lies, by whatever path or link the file is named."""
-    from hashlib import sha256  # 2 ms
-
-    from platformdirs import user_state_path
-
-    folder = user_state_path("seqtui", appauthor=False)
-    if not folder.is_absolute():
-        raise FileNotFoundError(errno.ENOENT, "there is no home folder")
-    name = sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
-    return str(folder / "journals" / (name + SUFFIX))
+def _open_named(path: str) -> tuple[str, int]:
+    """The journal of a file and its descriptor, as `_open_locked` opens it."""
+    place = journal_path(path)
+    return place, _open_locked(place, path)
 
 
-def _make_private(folder: str) -> None:
-    """Raises OSError."""
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    if stat.S_IMODE(os.stat(folder).st_mode) != 0o700:
-        os.chmod(folder, 0o700)
+def _open_unnamed() -> tuple[str, int]:
+    """A journal that nobody else has, and its descriptor. Raises OSError."""
+    while True:
+        place = unnamed_journal_path()
+        with contextlib.suppress(LockedError):  # by who looks for what was left, and looked before it was locked
+            return place, _open_locked(place, "")
 
 
 def _open_locked(place: str, path: str) -> int:

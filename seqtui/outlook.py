@@ -105,7 +105,8 @@ def weights_words(before: LayerSpec | None, after: LayerSpec) -> list[str]:
 def _planned_words(item: Planned, old: Shape | None) -> str:
     name = safe_text(item.name)
     if item.action == "drop":
-        return f"{name} {shape_words(item.shape)}   dropped"
+        words = f"dropped, its numbers stay in {safe_text(item.shared_with)}" if item.shared_with else "dropped"
+        return f"{name} {shape_words(item.shape)}   {words}"
     shapes = (
         shape_words(item.shape)
         if old in (None, item.shape)
@@ -113,4 +114,5 @@ def _planned_words(item: Planned, old: Shape | None) -> str:
     )
     counts = [f"{item.num_kept:,} kept"] if item.num_kept else []
     counts += [f"{item.num_new:,} new"] if item.num_new else []
+    counts += [f"{item.num_lost:,} lost"] if item.num_lost else []
     return f"{name} {shapes}   {', '.join(counts) or 'empty'}"

@@ -23,6 +23,7 @@ COLUMNS = (
     Column("shape", "Shape", least=6),
     Column("kept", "Kept", is_number=True),
     Column("new", "New", is_number=True),
+    Column("lost", "Lost", is_number=True),
     Column("note", "", least=6),
 )
 STYLES: dict[Action, Style] = {"keep": "dim", "resize": "", "fresh": "bold", "drop": "red"}
@@ -41,6 +42,8 @@ class PlanRow(NamedTuple):
     """Elements."""
     new: str
     """Elements."""
+    lost: str
+    """Elements of what it was that are nowhere any more."""
     note: str
     """What is not told by the rest: the name, shape or type that it had."""
 
@@ -52,28 +55,37 @@ def plan_rows(plan: Sequence[Planned], view: View) -> list[PlanRow]:
     for item in plan:
         name = f"{view.opened.prefix}{item.name}"
         notes = [f"from {item.source}"] if item.source not in ("", name) else []
-        notes += changes.get(item.name, ()) if item.action != "drop" else ()
+        if item.action == "drop":
+            notes += [f"its numbers stay in {view.opened.prefix}{item.shared_with}"] if item.shared_with else []
+        else:
+            notes += changes.get(item.name, ())
+            notes += [f"untied from {view.opened.prefix}{item.untied_from}"] if item.untied_from else []
         if item.action != "keep" or notes:
-            kept, new = count_words(item.num_kept), count_words(item.num_new)
+            kept, new, lost = map(count_words, (item.num_kept, item.num_new, item.num_lost))
             note = safe_text(", ".join(notes))
-            rows.append(PlanRow(item.action, safe_text(name), shape_words(item.shape), kept, new, note))
+            rows.append(PlanRow(item.action, safe_text(name), shape_words(item.shape), kept, new, lost, note))
     return rows
 
 
 def plan_totals(plan: Sequence[Planned]) -> str:
-    """`10 tensors kept, 2 resized, 1 new · 61,706 elements kept, 200 new`."""
-    counts = Counter(item.action for item in plan)
+    """`10 kept, 1 new, 1 tied · 61,706 elements kept, 200 new, 50 lost`; numbers that are shared count once."""
+    own = [item for item in plan if not item.shared_with]
+    counts = Counter(item.action for item in own)
     tensors = [f"{counts[action]:,} {words}" for action, words in WORDS.items() if counts[action]]
+    num_tied = sum(bool(item.shared_with) and item.action != "drop" for item in plan)
+    tensors += [f"{num_tied:,} tied"] if num_tied else []
     if not tensors:
         return "no weights"
-    elements = plural(sum(item.num_kept for item in plan), "element")
-    return f"weights: {', '.join(tensors)} · {elements} kept, {sum(item.num_new for item in plan):,} new"
+    elements = plural(sum(item.num_kept for item in own), "element")
+    lost = sum(item.num_lost for item in plan)
+    words = f"{elements} kept, {sum(item.num_new for item in own):,} new{f', {lost:,} lost' if lost else ''}"
+    return f"weights: {', '.join(tensors)} · {words}"
 
 
 def plan_lines(plan: Sequence[Planned], view: View, width: int | None = None) -> list[list[Piece]]:
     """The rows of a plan under a heading, and its totals; without a `width` in cells no text is cut."""
     rows = plan_rows(plan, view)
-    texts = [[row.name, row.action, row.shape, row.kept, row.new, row.note] for row in rows]
+    texts = [[row.name, row.action, row.shape, row.kept, row.new, row.lost, row.note] for row in rows]
     totals = [Piece(plan_totals(plan))]
     if not rows:
         return [totals]

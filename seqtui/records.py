@@ -9,15 +9,17 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from seqtui.errors import EditError, FormatError
+from seqtui.errors import EditError, FormatError, SeqtuiError
 from seqtui.formats.byte_source import Stamp
 
 if TYPE_CHECKING:  # opening a journal imports no edit
     from seqtui.model.edit import Edit
     from seqtui.model.history import History
+    from seqtui.model.spec import ModelSpec
+    from seqtui.model.tensors import TensorRef
 
 VERSION = 1
 """Raised when an older seqtui would misunderstand a line."""
@@ -26,31 +28,61 @@ VERSION = 1
 # What is written
 
 
+Verb = Literal["do", "undo", "redo", "back", "forth"]
+"""Something done, the last undone, or the last undone done again; the same two past a save, which the file forgets."""
+
+PAST_SAVE: Mapping[Verb, Verb] = {"undo": "back", "redo": "forth"}
+"""What a step becomes that the records before it do not lead to."""
+
+
 class Record(NamedTuple):
-    """A step of the history: something done, the last undone, or the last undone done again."""
+    """A step of the history."""
 
-    verb: Literal["do", "undo", "redo"]
+    verb: Verb
     edits: tuple[str, ...] = ()
-    """The texts of what was done or redone, several where they are one step."""
-
-    @property
-    def depth(self) -> int:
-        """By how many steps it lengthens what can be undone."""
-        return -1 if self.verb == "undo" else 1
+    """The texts of what was done, redone or undone, several where they are one step; an `undo` needs none."""
+    model: str = ""
+    """What the model was after it, for a step past a save, as `model_to_json` writes it beside the model before."""
 
 
 UNDO = Record("undo")
 """What to write when an edit was undone."""
 
 
+def step(verb: Verb, edit: Edit, model: str = "") -> Record:
+    """What to write of a step with an edit."""
+    return UNDO if verb == "undo" else Record(verb, _texts(edit), model)
+
+
 def done(edit: Edit) -> Record:
     """What to write when an edit was done."""
-    return Record("do", _texts(edit))
+    return step("do", edit)
 
 
 def redone(edit: Edit) -> Record:
     """What to write when an edit was done again."""
-    return Record("redo", _texts(edit))
+    return step("redo", edit)
+
+
+class Depth(NamedTuple):
+    """How many steps the records lead back to, and forth to."""
+
+    done: int = 0
+    undone: int = 0
+
+    def after(self, verb: Verb) -> Depth:
+        """Negative where the records do not lead to such a step."""
+        done, undone = _DEEPER[verb]
+        return Depth(self.done + done, 0 if verb == "do" else self.undone + undone)
+
+
+_DEEPER: Mapping[Verb, tuple[int, int]] = {
+    "do": (1, 0),
+    "undo": (-1, 1),
+    "redo": (1, -1),
+    "back": (0, 1),
+    "forth": (1, 0),
+}
 
 
 def _texts(edit: Edit) -> tuple[str, ...]:
@@ -63,11 +95,11 @@ class Head(NamedTuple):
     """What the records are relative to. A later head in a journal takes the place of an earlier one."""
 
     file: str
-    """Absolute, without symbolic links."""
+    """Absolute, without symbolic links; for a model that has no path yet what it is called."""
     stamp: Stamp | None
     """None for a model that has no file yet."""
     spec: str = ""
-    """What a model without a file began as, as `spec_to_json` writes it."""
+    """What a model without a file began as, as `model_to_json` writes it."""
 
     def is_about(self, stamp: Stamp | None) -> bool:
         """Whether the file with this stamp is the one that is meant, unchanged.
@@ -83,7 +115,7 @@ def write_line(item: Head | Record) -> bytes:
     if isinstance(item, Head):
         document = {"seqtui": VERSION, **item._asdict()}
     else:
-        document = {item.verb: 1 if item == UNDO else item.edits}
+        document = {item.verb: 1 if item == UNDO else item.edits} | ({"model": item.model} if item.model else {})
     body = json.dumps(document, separators=(",", ":")).encode()
     return _checksum(body) + body + b"\n"
 
@@ -147,16 +179,65 @@ def _parse(body: bytes) -> Head | Record:
             return Head(file, None, spec)
         case {"seqtui": int(), "file": str(file), "stamp": [int(), int(), int(), int()] as stamp, "spec": str(spec)}:
             return Head(file, Stamp(*stamp), spec)
-        case {"do": [*texts]} if len(document) == 1 and all(isinstance(text, str) for text in texts):
-            return Record("do", tuple(texts))
-        case {"redo": [*texts]} if len(document) == 1 and all(isinstance(text, str) for text in texts):
-            return Record("redo", tuple(texts))
         case {"undo": 1} if len(document) == 1:
             return UNDO
+        case {"back": [*texts], "model": str(model)} if len(document) == 2 and _is_all_text(texts):
+            return Record("back", tuple(texts), model)
+        case {"forth": [*texts], "model": str(model)} if len(document) == 2 and _is_all_text(texts):
+            return Record("forth", tuple(texts), model)
+        case {"do": [*texts]} if len(document) == 1 and _is_all_text(texts):
+            return Record("do", tuple(texts))
+        case {"redo": [*texts]} if len(document) == 1 and _is_all_text(texts):
+            return Record("redo", tuple(texts))
     raise FormatError("are written in a way that this seqtui does not know")
 
 
+def _is_all_text(texts: list[object]) -> bool:
+    return all(isinstance(text, str) for text in texts)
+
+
+# What is shown
+
+
+def told(records: Sequence[Record]) -> list[str]:
+    """A line a step, for people: an undone one says what was undone."""
+    return [f"{_WORDS[record.verb]}{'; '.join(texts)}" for record, texts in _with_texts(records)]
+
+
+def recipe(records: Sequence[Record]) -> str:
+    """The edits that stand at the end, a line each; what was undone stands between them as comments."""
+    lines: list[str] = []
+    places: list[list[int]] = []
+    for record, texts in _with_texts(records):
+        if record.verb in ("undo", "back"):
+            for place in places.pop() if places else ():
+                lines[place] = f"# {lines[place]}"
+            lines.append(f"# undone: {'; '.join(texts)}")
+        else:
+            places.append([len(lines) + number for number in range(len(texts))])
+            lines += [" ".join(text.splitlines()) for text in texts]
+    return "".join(f"{line}\n" for line in lines)
+
+
+_WORDS: Mapping[Verb, str] = {"do": "", "undo": "undo: ", "redo": "redo: ", "back": "undo: ", "forth": "redo: "}
+
+
+def _with_texts(records: Sequence[Record]) -> Iterator[tuple[Record, tuple[str, ...]]]:
+    """Each record with the texts of its edits, which an `undo` leaves to the step that it takes back."""
+    done: list[tuple[str, ...]] = []
+    for record in records:
+        if record.verb == "undo":
+            yield record, done.pop() if done else ()
+            continue
+        if record.verb != "back":
+            done.append(record.edits)
+        yield record, record.edits
+
+
 # What is done again
+
+Placed = Callable[["TensorRef"], "TensorRef"]
+"""Where numbers lie by now that a record says of where they lay. Raises EditError where they are gone."""
 
 
 class ReplayError(EditError):
@@ -170,12 +251,12 @@ class ReplayError(EditError):
         """How many records these were."""
 
 
-def replay(history: History, records: Sequence[Record]) -> History:
+def replay(history: History, records: Sequence[Record], placed: Placed) -> History:
     """The history with the steps that an earlier process wrote. Raises ReplayError at the first that does not apply."""
     for count, record in enumerate(records):
         try:
-            history = _replayed(history, record)
-        except EditError as error:
+            history = _replayed(history, record, placed)
+        except SeqtuiError as error:
             words = f"{record.verb} {'; '.join(record.edits)}".strip()[:120]
             raise ReplayError(
                 f"step {count + 1} of {len(records)} no longer applies ({words}): {error.message}",
@@ -186,15 +267,34 @@ def replay(history: History, records: Sequence[Record]) -> History:
     return history
 
 
-def _replayed(history: History, record: Record) -> History:
-    """One step. What is redone may have been undone before a save, and is then done. Raises EditError."""
+def _replayed(history: History, record: Record, placed: Placed) -> History:
+    """One step. Raises EditError, and FormatError for a model that cannot be read."""
+    match record.verb:
+        case "undo" if not history.done:
+            raise EditError("there is nothing to undo")
+        case "undo":
+            return history.undo()
+        case "redo" if not history.undone:
+            raise EditError("there is nothing to redo")
+        case "redo":
+            return history.redo()
+        case "back":
+            return history.back(_edit(record), _landed(history, record, placed))
+        case "forth":
+            return history.forth(_edit(record), _landed(history, record, placed))
+    return history.do(_edit(record))
+
+
+def _edit(record: Record) -> Edit:
+    """Raises EditError."""
     from seqtui.model.edits import Batch, parse_edits
 
-    if record == UNDO:
-        if not history.done:
-            raise EditError("there is nothing to undo")
-        return history.undo()
-    if record.verb == "redo" and history.undone:
-        return history.redo()
     edits = parse_edits(record.edits)
-    return history.do(edits[0] if len(edits) == 1 else Batch(tuple(edits)))
+    return edits[0] if len(edits) == 1 else Batch(tuple(edits))
+
+
+def _landed(history: History, record: Record, placed: Placed) -> ModelSpec:
+    """The model that a step past a save led to. Raises EditError, FormatError."""
+    from seqtui.model.model_json import model_from_json, with_refs
+
+    return with_refs(model_from_json(record.model, history.model), placed)

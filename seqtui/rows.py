@@ -7,7 +7,7 @@ passed `safe_text` when it leaves here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Literal, NamedTuple
 
@@ -15,7 +15,7 @@ from seqtui.model.infer import Inference, LayerInfo
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError
-from seqtui.model.spec import LayerSpec, ModelSpec, Value
+from seqtui.model.spec import Deferred, LayerSpec, ModelSpec, Value
 from seqtui.model.tensors import NewTensor, TensorInfo
 from seqtui.safe_text import safe_text
 from seqtui.words import NONE, UNKNOWN, bytes_words, count_words, output_words, plural, shape_words
@@ -30,6 +30,7 @@ SIGNS: dict[State, str] = {
 }  # fmt: skip
 
 
+NO_SHARERS: Mapping[str, list[str]] = {}
 REASON_WIDTH = 40
 """Cells that the reason for an unknown output may take of a row; a longer one stands below the table."""
 
@@ -60,6 +61,8 @@ class Cells(NamedTuple):
     params: str
     macs: str
     memory: str
+    is_frozen: bool = False
+    """Whether no parameter of it is trained, whatever the sign says."""
 
     def without_problem(self) -> Cells:
         """The same with no sentence where the output shape stands."""
@@ -90,10 +93,15 @@ def has_path(model: ModelSpec, path: str) -> bool:
     return any(row.path == path for row in towards)
 
 
-def cells(row: Row, inference: Inference, title: str, is_training: bool = False) -> Cells:
-    """The columns of a row; `title` is the label of the model's own. What is random in train mode has a sign there."""
+def cells(
+    row: Row, inference: Inference, title: str, is_training: bool = False, sharers: Mapping[str, list[str]] = NO_SHARERS
+) -> Cells:
+    """The columns of a row; `title` is the label of the model's own. What is random in train mode has a sign there.
+
+    `sharers` are what `sharers_of` says of the model.
+    """
     if row.tensor:
-        return _tensor_cells(row.tensor, row.layer)
+        return _tensor_cells(row.tensor, row.layer, sharers.get(row.path, []))
     info = inference.info(row.path, row.layer)
     output = _output_cell(row, info)
     if not info.num_params and not row.layer.tensors and not row.layer.layers and row.layer.kind is None:
@@ -106,6 +114,7 @@ def cells(row: Row, inference: Inference, title: str, is_training: bool = False)
         params=count_words(info.num_params),
         macs=count_words(info.macs),
         memory=bytes_words(info.activation_bytes),
+        is_frozen=bool(info.num_params and not info.num_trainable),
     )
 
 
@@ -181,17 +190,35 @@ def has_long_reason(info: LayerInfo) -> bool:
     return len(info.unknown) > REASON_WIDTH
 
 
-def _tensor_cells(tensor: TensorInfo, layer: LayerSpec) -> Cells:
+def _tensor_cells(tensor: TensorInfo, layer: LayerSpec, sharers: list[str]) -> Cells:
     tied = layer.tied.get(tensor.name)
+    shared = f"shared with {others_words(sharers)}" if sharers else ""
     return Cells(
         state="frozen" if tensor.name in layer.frozen else "plain",
         label=safe_text(tensor.name),
         kind=safe_text(f"{shape_words(tensor.shape)}  {tensor.dtype}"),
-        output=safe_text(f"tied to {tied}") if tied else "",
+        output=safe_text(f"tied to {tied}") if tied else safe_text(shared),
         params=count_words(math.prod(tensor.shape)),
         macs="",
         memory=bytes_words(tensor.nbytes),
     )
+
+
+def sharers_of(layer: LayerSpec, path: str = "") -> dict[str, list[str]]:
+    """By the full name of every tensor that others are tied to, their full names, in a layer and all inside."""
+    prefix, found = f"{path}." if path else "", dict[str, list[str]]()
+    for name, owner in layer.tied.items():
+        found.setdefault(owner, []).append(f"{prefix}{name}")
+    for child in () if isinstance(layer.layers, Deferred) else layer.layers:  # a guess ties nothing
+        if child.tied or child.layers:
+            for owner, names in sharers_of(child, f"{prefix}{child.name}").items():
+                found.setdefault(owner, []).extend(names)
+    return found
+
+
+def others_words(names: Sequence[str]) -> str:
+    """The first of some names, and how many more: `fc2.weight +1`."""
+    return f"{names[0]} +{len(names) - 1}" if len(names) > 1 else names[0]
 
 
 def making_words(tensor: TensorInfo) -> str:

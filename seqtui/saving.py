@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from seqtui.engine.door import Engine, Told
-from seqtui.engine.requests import Initialise, Making
+from seqtui.engine.requests import Initialise, Making, Subject
 from seqtui.errors import FormatError, UsageError
 from seqtui.formats.atomic import Expected, scratch_folder, write_atomically
 from seqtui.formats.byte_source import Stamp
@@ -39,6 +39,8 @@ class Target(NamedTuple):
     """Goes before every tensor's name, as in the file that the model came from."""
     told: Told | None = None
     """Hears how far torch is."""
+    before: Subject | None = None
+    """The model before its numbers were cast, from which the difference of an export is told too."""
 
 
 class Saved(NamedTuple):
@@ -97,7 +99,7 @@ def _has_numbers(model: ModelSpec) -> bool:
 def _export(model: ModelSpec, sources: Sources, target: Target) -> Saved:
     from seqtui.exporting import write_export  # which few sessions need
 
-    written = write_export(model, sources, target.path, target.engine, target.expected, target.prefix, target.told)
+    written = write_export(model, sources, target)
     return Saved(target.path, written.stamp, written.words)
 
 
@@ -123,6 +125,8 @@ Writer = Callable[[ModelSpec, Sources, Target], Saved]
 
 EXPORTS = (".pt", ".onnx", ".pt2")
 """Suffixes of what torch writes for other programs."""
+WITHOUT_NUMBERS = (".py", ".json")
+"""Suffixes of what holds the layers alone."""
 WRITERS: dict[str, Writer] = {
     ".safetensors": _write_tensors,
     ".py": _write_code,

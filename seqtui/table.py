@@ -97,12 +97,13 @@ def layout(columns: tuple[Column, ...], sample: Iterable[Sequence[str]], width: 
 
 
 def tree_label(row: Row, cells: Cells, is_open: bool) -> str:
-    """The label with its indent, fold sign and state sign: `  ▸ ● conv1`."""
+    """The label with its indent, fold sign and state sign: `  ▸ ● conv1`; frozen under another sign: `! fc1 ❄`."""
     fold = ("▾" if is_open else "▸") if row.can_open else " "
     sign = "" if cells.state == "plain" else f"{SIGNS[cells.state]} "
     if row.tensor:
         return "  " * (row.depth + 1) + (sign or "  ") + cells.label
-    return f"{'  ' * row.depth}{fold} {sign}{cells.label}"
+    frozen = f" {SIGNS['frozen']}" if cells.is_frozen and cells.state != "frozen" else ""
+    return f"{'  ' * row.depth}{fold} {sign}{cells.label}{frozen}"
 
 
 def cell_width(text: str) -> int:

@@ -42,7 +42,9 @@ class View(NamedTuple):
     @property
     def title(self) -> str:
         """What the model's own row is called."""
-        return file_title(self.opened.path) if self.opened.path else "new model"
+        if self.opened.path:
+            return file_title(self.opened.path)
+        return f"{self.opened.name} (new)" if self.opened.name else "new model"
 
     @property
     def num_bytes(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from seqtui.errors import EditError, FileError, UsageError
+from seqtui.errors import EditError, UsageError
 from seqtui.formats import MODEL_SUFFIX, open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.model.infer import infer_shapes
@@ -20,11 +20,11 @@ if TYPE_CHECKING:  # edits, and what saves them, are imported with the first of 
     from seqtui.engine.requests import Subject, Traced
     from seqtui.formats.atomic import Expected
     from seqtui.formats.byte_source import Stamp
-    from seqtui.journal import Journal
+    from seqtui.keeping import Began, Keeping
     from seqtui.model.edit import Edit
     from seqtui.model.history import History
     from seqtui.model.weights_kept import Planned
-    from seqtui.records import Record
+    from seqtui.records import Record, Verb
     from seqtui.saving import Saved
 
 NO_ORDER = "an input shape says nothing here: the file holds tensors, not layers in order"
@@ -42,16 +42,13 @@ class Workspace:
         self._given: InputSpec | None = None
         """An input to look with; no edit, and not saved."""
         self._engine: Engine | None = None
-        self._journal: Journal | None = None
+        self._keeping: Keeping | None = None
         self.wants_journal = False
         """Whether edits are to be kept on disk as they happen; the screens want it."""
-        self._starting, self._is_started = Lock(), False
-        self._pending: tuple[Record, ...] = ()
+        self._starting = Lock()
         self._is_saving = False
         self.read_only = ""
         """Why nothing can be edited, in a clause; empty where it can."""
-        self.trouble = ""
-        """What the user should hear about the keeping of edits; whoever tells it empties it."""
         self.view = View(opened, opened.model, infer_shapes(opened.model), self._sources)
 
     # What is looked at
@@ -67,17 +64,21 @@ class Workspace:
             self._given = given
         self._show()
 
-    def reload(self) -> None:
-        """Read the file anew, keeping the input looked at; on a SeqtuiError everything stays as it is."""
+    def reload(self, is_sure: bool = False) -> None:
+        """Read the file anew, keeping the input looked at; on a SeqtuiError everything stays as it is.
+
+        Edits that are not saved are given up only with `is_sure`.
+        """
         if self._is_saving:
             raise UsageError("the model is being saved")
-        if self.view.is_changed:
+        if self.view.is_changed and not is_sure:
             raise UsageError("there are edits that are not saved", hint="Save them, or undo them with u.")
         opened, old = open_model(self.opened.path), self._sources
         self.opened, self.saved, self._history = opened, opened.model, None
         self._sources = dict(opened.sources)
         self._show(is_fresh=True)
-        self._move_journal(is_own=True)
+        if self._keeping is not None:
+            self._keeping.reloaded(opened)
         for source in old.values():
             source.close()
 
@@ -146,21 +147,25 @@ class Workspace:
     def require_editable(self) -> None:
         """Raises EditError where nothing can be edited, now or at all."""
         if self._is_saving:
-            raise EditError("the model is being saved; edits wait for that")
+            raise EditError("the model is being saved: try again in a moment")
         if self.wants_journal and self.start_journal():
             raise EditError("an earlier session left edits: recover or discard them first")
         if self.read_only:
             raise EditError(f"nothing can be edited: {self.read_only}")
 
     def do(self, edit: Edit) -> None:
-        """One edit. Raises EditError, and then nothing has changed."""
+        """One edit. Raises EditError, NothingToDoError where it would change nothing, and then nothing has changed."""
+        from seqtui.model.edit import changed
         from seqtui.model.problems import concrete
-        from seqtui.records import done
 
         self.require_editable()
-        self._history = self.history.do(concrete(edit, self.view.model))
-        self._record(done(self._history.done[-1].edit))
-        if self._given is not None and self.model.inputs != self._history.done[-1].before.inputs:
+        edit = concrete(edit, self.view.model, self.view.inference)
+        history = self.history.do(edit)
+        changed(edit, self.model, history.model)
+        self._history = history
+        step = self._history.done[-1]
+        self._record("do", step.edit, step.before)
+        if self._given is not None and self.model.inputs != step.before.inputs:
             self._given = None  # the edit says what is fed from here on
         self._show()
 
@@ -169,24 +174,22 @@ class Workspace:
         self.require_editable()
         if not self.history.done:
             raise EditError("there is nothing to undo")
-        from seqtui.records import UNDO
-
         self._history = self.history.undo()
-        self._record(UNDO)
+        step = self._history.undone[0]
+        self._record("undo", step.edit, step.before)
         self._show()
-        return self._history.undone[0].edit
+        return step.edit
 
     def redo(self) -> Edit:
         """The last step taken again. Raises EditError where nothing was undone."""
         self.require_editable()
         if not self.history.undone:
             raise EditError("there is nothing to redo")
-        from seqtui.records import redone
-
         self._history = self.history.redo()
-        self._record(redone(self._history.done[-1].edit))
+        step = self._history.done[-1]
+        self._record("redo", step.edit, step.before)
         self._show()
-        return self._history.done[-1].edit
+        return step.edit
 
     def plan(self) -> list[Planned]:
         """What a save does with each tensor."""
@@ -202,92 +205,55 @@ class Workspace:
         May be called from any thread, and again; the first edit calls it at the latest.
         """
         with self._starting:
-            if not self._is_started:
-                self._pending = self._open_journal()
-                self._is_started = True
-            return self._pending
+            if self._keeping is None and not self.read_only:
+                from seqtui.keeping import Keeping
 
-    def _open_journal(self) -> tuple[Record, ...]:
-        """What an earlier session left in the journal of the model's file, which is ours from here on.
+                self._keeping = Keeping(self.opened)
+                self.read_only = self._keeping.locked
+            return self._keeping.pending if self._keeping else ()
 
-        Where another seqtui has the file open nothing can be edited; where no journal can be kept, that is `trouble`.
-        """
-        if self.read_only:
-            return ()
-        from seqtui.journal import Journal, LockedError
-        from seqtui.model.spec_json import SpecError, spec_to_json
+    def take_trouble(self) -> str:
+        """What the user should hear about the keeping of edits, once; empty where there is nothing."""
+        if self._keeping is None:
+            return ""
+        trouble, self._keeping.trouble = self._keeping.trouble, ""
+        return trouble
 
-        stamp = self._own_stamp()
-        try:
-            spec = "" if stamp else spec_to_json(self.saved)
-            self._journal = Journal.open(self.opened.path, stamp, spec)
-        except LockedError as error:
-            self.read_only = error.message
-            return ()
-        except (FileError, SpecError) as error:
-            self.trouble = error.message
-            return ()
-        self.trouble = self._journal.notice
-        pending = self._journal.pending
-        if pending and not (self._journal.is_for(stamp) and self._journal.spec == spec):
-            where = self._journal.keep(0)
-            self.trouble = f"an earlier session left edits of another version of this file; they are kept in {where}"
-            return ()
-        return pending
+    @property
+    def began(self) -> Began | None:
+        """What the model of the steps that want an answer began as; None where that is a file."""
+        return self._keeping.began if self._keeping else None
 
     def recover(self) -> int:
-        """Do again what an earlier session left; how many steps that were. Raises EditError where some cannot be."""
-        from seqtui.model.history import History
-        from seqtui.records import ReplayError, replay
+        """Do again what an earlier session left; how many steps that were. Raises EditError where some cannot be.
 
-        assert self._journal is not None  # whoever recovers was told of what is pending
-        pending, self._pending = self._pending, ()
-        try:
-            self._history = replay(History(self.saved), pending)
-        except ReplayError as error:
-            self._history = error.history
-            where = self._journal.keep(error.count)
-            raise EditError(f"{error.message}; all of them are kept in {where}") from None
-        finally:
-            self._show()
-        return len(pending)
+        A model without a file becomes the one that those steps began with.
+        """
+        assert self._keeping is not None  # whoever recovers was told of what is pending
+        count = len(self._keeping.pending)
+        if began := self._keeping.began:
+            self.opened = self.opened._replace(model=began.model, name=began.name)
+            self.saved = began.model
+        self._history, error = self._keeping.recover(self.saved, self._sources)
+        self._show(is_fresh=True)
+        if error is not None:
+            raise error
+        return count
+
+    def leave_pending(self) -> None:
+        """Leave what an earlier session left to a later one; where it is about this file, nothing can be edited."""
+        if self._keeping is not None:
+            self._keeping.leave()
 
     def forget(self) -> None:
         """Nobody wants to recover what is in the journal, left by an earlier session or by this one."""
-        self._pending = ()
-        if self._journal is not None:
-            self._journal.discard()
+        if self._keeping is not None:
+            self._keeping.forget()
 
-    def _record(self, record: Record) -> None:
-        """Into the journal, before the next key is heard."""
-        if self._journal is None:
-            return
-        try:
-            self._journal.write(record)
-        except FileError as error:
-            self.trouble = error.message
-
-    def _move_journal(self, is_own: bool) -> None:
-        """After a save the journal begins anew, at the file that is the model's now."""
-        if not self._is_started:
-            return
-        stamp = self._own_stamp()
-        try:
-            if is_own and stamp:
-                if self._journal is not None:
-                    self._journal.restart(stamp)
-                return
-            if self._journal is not None:
-                self._journal.discard()
-                self._journal.close()
-            self._journal, self.read_only = None, ""  # another file, that nobody else may have open
-            self._pending = self._open_journal()
-        except FileError as error:
-            self.trouble = error.message
-
-    def _own_stamp(self) -> Stamp | None:
-        """The model's file as it was opened; None where it has none yet."""
-        return self.opened.stamp or next((source.stamp for source in self.opened.sources.values()), None)
+    def _record(self, verb: Verb, edit: Edit, before: ModelSpec) -> None:
+        """Write a step into the journal, before the next key is heard; `before` is the model before it."""
+        if self._keeping is not None:
+            self._keeping.write(verb, edit, (before, self.model), self._sources)
 
     # Files
 
@@ -304,7 +270,7 @@ class Workspace:
         if not path:
             raise UsageError("the model has no file yet", hint="Save it under a name: :w FILE")
         is_own = self._is_own(path)
-        expected: Expected = "anything" if is_sure else (self._own_stamp() if is_own else None) or "absent"
+        expected: Expected = "anything" if is_sure else self.expected_at(path)
         if is_own and self.read_only:
             raise UsageError(f"it cannot be saved: {self.read_only}", hint="Save it under another name.")
         if self._is_saving:
@@ -319,15 +285,24 @@ class Workspace:
             self._is_saving = False
         return saved
 
+    def expected_at(self, path: str) -> Expected:
+        """What a save replaces unasked: the model's own file as it was opened, elsewhere nothing."""
+        return (self.opened.file_stamp if self._is_own(path) else None) or "absent"
+
     def _saved_as(self, path: str, is_own: bool, stamp: Stamp) -> None:
         """What a file just written changes: it is the model's from here on, unless it is an export."""
+        model = self.model
         if path.endswith(MODEL_SUFFIX):
             self._go_on_from(path)
-            self._move_journal(is_own)
         elif is_own:
-            self.opened, self.saved = self.opened._replace(stamp=stamp), self.model
+            self.opened, self.saved = self.opened._replace(stamp=stamp), model
             self._show()
-            self._move_journal(is_own)
+        else:
+            return
+        self.read_only = ""  # of another file, that nobody else may have open
+        if self._keeping is not None:
+            self._keeping.saved(model, self.opened, is_own)
+            self.read_only = self._keeping.locked
 
     def _is_own(self, path: str) -> bool:
         return bool(self.opened.path) and os.path.realpath(path) == os.path.realpath(self.opened.path)
@@ -343,8 +318,8 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of all files, of the journal and of torch."""
-        if self._journal is not None:
-            self._journal.close()
+        if self._keeping is not None:
+            self._keeping.close()
         self.end_torch()
         for source in self._sources.values():
             source.close()

@@ -72,15 +72,15 @@ async def test_escape_changes_nothing() -> None:
 async def test_moving_in_the_list_and_no_match() -> None:
     async with user_of("lenet5", select="conv1") as user:
         await user.press("a")
-        assert "Identity" in user.line("›")
-        await user.press("down", "down")
         assert "Conv2d" in user.line("›")
+        await user.press("down", "down")
+        assert "BatchNorm2d" in user.line("›")
         await user.press("up")
-        assert "Linear" in user.line("›")
+        assert "ReLU" in user.line("›")
         await user.press("pagedown", "pagedown")
-        assert "Linear" not in user.line("›")
+        assert "ReLU" not in user.line("›")
         await user.press("pageup", "pageup", "pageup")
-        assert "Identity" in user.line("›")
+        assert "Conv2d" in user.line("›")
         await user.type("zzz")
         await user.sees("no kind is called zzz")
         await user.press("enter", "tab", "down")
@@ -126,7 +126,8 @@ async def test_a_kind_that_asks_goes_to_its_form(tmp_path: Path) -> None:
     seqtui.save(net, str(path), input_shape=(1, 7), input_dtype="int64")
     async with user_of(path) as user:
         await user.press("j", "d", "a")
-        await user.sees("add last", "1×7 int64 arrives")
+        await user.sees("add at the end ", "1×7 int64 arrives")
+        assert "Embedding" in user.line("›")
         await user.type("embedding")
         await user.sees("asks for num_embeddings, embedding_dim")
         await user.press("enter")
@@ -142,23 +143,24 @@ async def test_from_nothing_in_a_sequential(tmp_path: Path) -> None:
     path = saved(nn.Sequential(nn.Sequential(), nn.ReLU()), tmp_path, 1, 8)
     async with user_of(path) as user:
         await user.press("j", "a")
-        await user.sees("add last in 0", "1×8 arrives")
+        await user.sees("add at the end of 0, inside", "1×8 arrives")
         await user.type("linear")
         await user.press("enter")
         assert user.at == "0.fc1"
         assert kind_at(user, "0.fc1") == ("Linear", {"in_features": 8, "out_features": 8})
         await user.press("h", "a")
-        await user.sees("add last in 0")
+        await user.sees("add at the end of 0, inside")
         await user.press("escape", "h", "a")
         await user.sees("add after 0")
         await user.press("escape", "g", "a")
-        await user.sees("add last")
+        await user.sees("add at the end ")
         await user.type("softmax")
         await user.press("enter")
         assert user.at == "2"
         await user.press("g", "i")
-        await user.sees("add first")
-        await user.type("seque")
+        await user.sees("add at the start")
+        await user.type("seq")
+        await user.sees("› Sequential", "layers one after another")
         await user.press("enter")
         assert user.at == "0"
         assert kind_at(user, "0") == ("Sequential", {})
@@ -202,7 +204,7 @@ async def test_where_nothing_can_be_added_that_is_said() -> None:
         await user.press("j", "a")
         assert "how they are connected is not known" in user.toasts()[-1]
         await user.press("s")
-        assert "no single layer of a known kind" in user.toasts()[-1]
+        assert "nothing can replace it" in user.toasts()[-1]
     async with user_of("lenet5") as user:
         await user.press("s")
         assert "this is the model itself" in user.toasts()[-1]
@@ -217,6 +219,12 @@ async def test_names_from_a_file_are_shown_as_they_are(tmp_path: Path) -> None:
         await user.sees("replace [red]x[/]␊, ReLU, by")
 
 
+def test_where_it_is_not_known_what_arrives_what_is_common_comes_first_too() -> None:
+    view = Workspace(open_model(str(SAMPLES / "broken_cnn.safetensors"))).view
+    assert offer_at(view, Place("last")).arriving == ()
+    assert [item.kind for item in found(offer_at(view, Place("last")).additions, "")][:2] == ["Conv2d", "ReLU"]
+
+
 def test_those_that_fit_come_first_and_the_best_match_of_them() -> None:
     view = Workspace(open_model(str(SAMPLES / "lenet5.safetensors"))).view
     additions = offer_at(view, Place("after", "conv1")).additions
@@ -226,6 +234,26 @@ def test_those_that_fit_come_first_and_the_best_match_of_them() -> None:
     assert [item.kind for item in found(additions, "conv2")][:2] == ["Conv2d", "ConvTranspose2d"]
     assert {"GELU", "ReLU", "SELU"} <= {item.kind for item in found(additions, "elu")}
     assert found(additions, "randomized leaky")[0].kind == "RReLU"
+
+
+@pytest.mark.parametrize(
+    ("shape", "first", "last"),
+    [
+        ((2, 8), ["Linear", "ReLU", "BatchNorm1d", "Dropout"], "Conv1d"),
+        ((2, 3, 32), ["Linear", "Conv1d", "ReLU", "LayerNorm"], "Conv2d"),
+        ((2, 3, 32, 32), ["Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d", "Dropout", "Linear", "Flatten"], "Conv3d"),
+        ((2, 3, 8, 8, 8), ["Conv3d", "ReLU", "BatchNorm3d", "MaxPool3d"], "AlphaDropout"),
+    ],
+)
+def test_what_is_added_most_comes_first_and_what_takes_the_batch_for_channels_last(
+    shape: tuple[int, ...], first: list[str], last: str, tmp_path: Path
+) -> None:
+    view = Workspace(open_model(str(saved(nn.Sequential(nn.Identity()), tmp_path, *shape)))).view
+    offers = found(offer_at(view, Place("last")).additions, "")
+    fitting = [item.kind for item in offers if not item.problem]
+    assert fitting[: len(first)] == first
+    assert fitting.index(last) > len(fitting) / 2
+    assert {item.kind for item in offers} == {item.kind for item in offer_at(view, Place("last")).additions}
 
 
 async def test_a_problem_that_only_gets_another_number_is_not_caused(tmp_path: Path) -> None:

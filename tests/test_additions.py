@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
@@ -11,12 +12,15 @@ from torch import nn
 
 from seqtui.engine.arguments import torch_layer
 from seqtui.errors import EditError
-from seqtui.model.additions import Addition, addable
+from seqtui.model.additions import Addition, addable, completed
+from seqtui.model.edits import parse_edit
 from seqtui.model.infer import infer_shapes
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.language import Place
 from seqtui.model.layer_names import free_name
+from seqtui.model.problems import concrete
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
+from seqtui.model.structure_edits import Insert
 from seqtui.model.tensors import Shape
 
 torch.set_num_threads(1)
@@ -181,3 +185,50 @@ def test_every_name_is_one_that_torch_takes(kind: str) -> None:
     net = nn.Sequential()
     net.add_module(free_name([], kind), nn.Identity())
     assert len(net) == 1
+
+
+@pytest.mark.parametrize("kind", sorted(ONE_TENSOR))
+def test_what_a_line_leaves_out_and_the_place_says_is_what_torch_takes(kind: str) -> None:
+    model = passing(1, 6, 24, 24)
+    edit = Insert("new", kind, {}, Place("last"))
+    whole = completed(edit, model)
+    assert isinstance(whole, Insert)
+    left = [item.name for item in catalogue()[kind].parameters if item.is_required and item.name not in whole.args]
+    if left:
+        with pytest.raises(EditError, match=f"new needs {left[0]}"):
+            whole.apply(model)
+    else:
+        torch_layer(kind, whole.args)
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        ("insert bn BatchNorm2d after l0", "insert bn BatchNorm2d num_features=6 after l0"),
+        ("insert bn BatchNorm2d affine=False last", "insert bn BatchNorm2d num_features=6 affine=False last"),
+        ("insert bn BatchNorm2d num_features=7 last", "insert bn BatchNorm2d num_features=7 last"),
+        (
+            "insert c Conv2d out_channels=8 kernel_size=3 last",
+            "insert c Conv2d in_channels=6 out_channels=8 kernel_size=3 last",
+        ),
+        ("insert fc Linear last", "insert fc Linear in_features=24 last"),
+        ("insert x ReLU last", "insert x ReLU last"),
+        ("insert x Nothing last", "insert x Nothing last"),
+        ("replace l1 GroupNorm", "replace l1 GroupNorm num_groups=2 num_channels=6"),
+        ("replace l0 ConvTranspose2d", "replace l0 ConvTranspose2d"),
+    ],
+)
+def test_a_line_is_completed_by_what_follows_from_the_place(line: str, whole: str) -> None:
+    net = nn.Sequential(OrderedDict(l0=nn.Conv2d(1, 6, 5), l1=nn.ReLU()))
+    model = replace(model_of(net), inputs=(InputSpec("input", (1, 1, 28, 28)),))
+    edit = parse_edit(line)
+    assert edit is not None
+    assert str(concrete(edit, model)) == whole
+
+
+def test_where_nothing_is_known_to_arrive_nothing_is_filled_in() -> None:
+    model = model_of(nn.Sequential(nn.Conv2d(1, 6, 5)))
+    edit = Insert("bn", "BatchNorm2d", {}, Place("last"))
+    assert completed(edit, model) is edit
+    with pytest.raises(EditError, match="a BatchNorm2d needs num_features"):
+        Insert("_", "BatchNorm2d", {}, Place("last")).apply(model)

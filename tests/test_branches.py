@@ -89,11 +89,11 @@ def test_after_everything_every_branch_closes_and_opens_whole() -> None:
 
 @pytest.mark.parametrize("closed", [[], [3], [5, 2], [0]])
 def test_another_state_is_opened_alike(closed: list[int]) -> None:
-    branches, other = Branches(MODEL), Branches(MODEL)
+    other = Branches(MODEL)
     other.set_all(is_open=True)
     for index in closed:
         other.close(index)
-    branches.open_like(other)
+    branches = Branches(MODEL, other)
     assert paths(branches) == paths(other)
     branches.open(0)
     assert branches.is_open(branches.root)

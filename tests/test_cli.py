@@ -102,7 +102,7 @@ def test_depth(tmp_path: Path) -> None:
 def test_input_changes_the_shapes() -> None:
     layers = document("summary", LENET, "--input", "7,1,28,28")["layers"]
     assert layers[-1]["output"] == [7, 10]
-    assert "takes 1 channels, 3 arrive" in run("summary", LENET, "--input", "1,3,28,28", code=1).stdout
+    assert "takes 1 channel, 3 arrive" in run("summary", LENET, "--input", "1,3,28,28", code=1).stdout
 
 
 @pytest.mark.parametrize("arguments", [["summary", BROKEN], ["weights", LENET], ["weights", LENET, "fc?.*"]])

@@ -98,7 +98,11 @@ def test_document_is_the_summary_of_what_is_written_and_the_plan(lenet: Path, do
     assert written == summary
     assert {**shown, "file": str(out), "weights_plan": plan} == {**summary, "weights_plan": plan}
     assert shown["weights_plan"] == plan
-    assert plan[0] == {"name": "first.weight", "action": "keep", "from": "conv1.weight", "shape": [6, 1, 5, 5]}
+    assert plan[0] == {"name": "first.weight", "action": "keep", "from": "conv1.weight", "shape": [6, 1, 5, 5]} | {
+        "kept": 150,
+        "new": 0,
+        "lost": 0,
+    }
     layers = {layer["path"]: layer for layer in shown["layers"]}
     assert [tensor["name"] for tensor in layers["first"]["tensors"]] == ["first.weight", "first.bias"]
     assert "dropout3" in layers
@@ -276,6 +280,22 @@ def test_recipe_is_the_same_as_its_edits(lenet: Path, document: Json) -> None:
     recipe = lenet.with_name("recipe.txt")
     recipe.write_bytes(b"\xef\xbb\xbf# smaller\r\n\r\n" + "\r\n".join(f"{line}  # one" for line in SMALLER).encode())
     assert document.of("edit", lenet, "-f", recipe) == document.of("edit", lenet, *edits(*SMALLER))
+
+
+def test_recipe_names_the_line_of_an_edit_that_cannot_apply(lenet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = lenet.with_name("recipe.txt")
+    recipe.write_text("# first\nremove tanh4\n\ndisable tanh4\n")
+    edit(lenet, "-f", recipe, code=2)
+    assert "line 4: disable tanh4: there is no layer tanh4" in capsys.readouterr().err
+
+
+def test_an_edit_that_changes_nothing_is_told_and_the_rest_is_done(
+    lenet: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(lenet, *edits("enable conv1", "remove tanh4"))
+    printed = capsys.readouterr()
+    assert "enable conv1 would change nothing" in printed.err
+    assert "tanh4" not in printed.out
 
 
 def test_recipe_from_standard_input(lenet: Path) -> None:

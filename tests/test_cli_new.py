@@ -71,7 +71,7 @@ def test_input_is_the_models(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     new("lenet5", "--input", "1,3,28,28", "-o", tmp_path / "net.json", code=1)
     assert '"shape":[1,3,28,28]' in (tmp_path / "net.json").read_text("utf-8")
     new("lenet5", "--input", "1,3,28,28", code=1)
-    assert "! conv1 takes 1 channels, 3 arrive" in capsys.readouterr().out
+    assert "! conv1 takes 1 channel, 3 arrive" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

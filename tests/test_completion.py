@@ -1,11 +1,12 @@
-"""What the ':' line proposes to go on with."""
+"""What the `:` line proposes to go on with, says before enter, and remembers."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from user import SAMPLES, user_of
+from textual.widgets import Input
+from user import SAMPLES, User, user_of
 
 import seqtui
 from seqtui.tui.completion import LineSuggester
@@ -48,3 +49,114 @@ async def test_right_takes_the_proposal_over() -> None:
         await user.type(" tanh1")
         await user.press("enter")
         assert "tanh1" not in user.rows()
+
+
+def typed(user: User) -> str:
+    """What stands in the ':' line."""
+    return user.app.screen.query_one(Input).value
+
+
+async def test_tab_takes_a_proposal_over_and_then_the_next() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("colon")
+        await user.type("remove fc")
+        await user.press("tab")
+        assert typed(user) == "remove fc1"
+        await user.sees("fc1  fc2  fc3")
+        await user.press("tab", "tab")
+        assert typed(user) == "remove fc3"
+        await user.press("tab")
+        assert typed(user) == "remove fc1"
+        await user.press("shift+tab")
+        assert typed(user) == "remove fc3"
+        await user.type(" ")
+        user.sees_not("fc1  fc2  fc3")
+        await user.type("tanh4")
+        await user.press("enter")
+        assert user.done() == ["remove fc3 tanh4"]
+
+
+async def test_of_many_proposals_the_chosen_one_is_in_sight() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("colon")
+        await user.type("insert x ")
+        for _ in range(60):
+            await user.press("tab")
+            assert typed(user).rpartition(" ")[2] in "\n".join(user.screen()[-4:-1])
+
+
+async def test_letters_in_the_same_burst_go_on_with_what_tab_put_there() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("colon")
+        await user.burst(*"dis", "tab", "space", *"tan", "tab", "enter")
+        await user.until(lambda: user.done() == ["disable tanh1"])
+
+
+async def test_up_and_down_go_through_the_lines_of_before() -> None:
+    async with user_of("lenet5") as user:
+        for text in ("disable tanh1", "disable tanh2", "disable tanh1"):
+            await user.press("colon")
+            await user.type(text)
+            await user.press("enter" if text not in user.done() else "escape")
+        await user.press("colon")
+        await user.type("free")
+        await user.press("up")
+        assert typed(user) == "disable tanh2"
+        await user.press("up", "up")
+        assert typed(user) == "disable tanh1"
+        await user.press("down", "down", "down")
+        assert typed(user) == "free"
+        await user.press("up", "backspace")
+        await user.type("3")
+        await user.press("enter")
+        assert user.done()[-1] == "disable tanh3"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("w /nodir/x.safetensors", "there is no folder /nodir"),
+        ("w x.docx", ".docx is no form that can be written"),
+        ("w /etc/hostname.safetensors/x.py", "there is no folder"),
+        ("replay nofile", "there is no such file"),
+        ("replay", "replay needs a file"),
+        ("recipe x.txt", "nothing was done yet"),
+        ("e nofile", "there is no such file"),
+        ("q 3", "to quit takes no file"),
+        ("w a b", "w takes one file, here are 2"),
+        ("insert x Conv2d after conv1", "x needs out_channels"),
+        ("insert _ BatchNorm2d num_features=-1 after conv1", "a BatchNorm2d needs"),
+    ],
+)
+async def test_what_enter_would_be_refused_for_is_said_before(line: str, sentence: str) -> None:
+    async with user_of("lenet5") as user:
+        await user.press("colon")
+        await user.type(line)
+        await user.sees(sentence)
+        await user.press("enter")
+        assert typed(user) == line
+
+
+async def test_the_grammar_of_a_half_typed_line_is_all_in_sight() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("colon")
+        await user.type("insert bn1")
+        await user.sees("insert: needs KIND. insert NAME KIND [ARG=VALUE ...]", "last [in PATH])")
+
+
+async def test_arguments_that_follow_from_the_place_may_be_left_out() -> None:
+    async with user_of("lenet5") as user:
+        for text in (
+            "insert bn1 BatchNorm2d after conv1",
+            "insert fc0 Linear out_features=400 before fc1",
+            "replace tanh3 LayerNorm",
+        ):
+            await user.press("colon")
+            await user.type(text)
+            await user.press("enter")
+        assert user.done() == [
+            "insert bn1 BatchNorm2d num_features=6 after conv1",
+            "insert fc0 Linear in_features=400 out_features=400 before fc1",
+            "replace tanh3 LayerNorm normalized_shape=120",
+        ]
+        await user.sees("no problems")

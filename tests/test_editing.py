@@ -129,6 +129,39 @@ async def test_yank_cut_and_paste(lenet: Path) -> None:
         assert layers(user)[:2] == ["fc4", "conv1"]
 
 
+async def test_several_numbered_layers_are_cut_and_pasted(numbered: Path) -> None:
+    def kinds(user: User) -> str:
+        return " ".join(layer.kind or "" for layer in user.app.workspace.model.layers)
+
+    async with user_of(numbered) as user:
+        await user.press("j", "space", "space", "x", "G", "p")
+        assert layers(user) == ["0", "1", "2", "3", "4", "5"]
+        assert (kinds(user), user.at) == ("MaxPool2d Conv2d ReLU MaxPool2d Conv2d ReLU", "4")
+        await user.sees("takes 16 channels")
+        await user.press("x", "g", "j", "P")
+        assert (kinds(user), user.at) == ("Conv2d MaxPool2d Conv2d ReLU MaxPool2d ReLU", "0")
+        await user.press("u", "u", "g", "j", "space", "space", "y", "j", "P")
+        assert kinds(user) == "Conv2d ReLU MaxPool2d Conv2d ReLU Conv2d ReLU MaxPool2d"
+        assert user.at == "3"
+
+
+async def test_marked_layers_move_as_one_and_stay_marked(lenet: Path) -> None:
+    async with user_of(lenet) as user:
+        await user.press("j", "space", "space", "J", "J")
+        assert layers(user)[:4] == ["pool1", "conv2", "conv1", "tanh1"]
+        await user.press("K", "c")
+        assert layers(user)[:6] == ["pool1", "conv1", "tanh1", "conv3", "tanh5", "conv2"]
+        assert user.at == "conv3"
+
+
+async def test_what_is_so_already_is_no_step(lenet: Path) -> None:
+    async with user_of(lenet) as user:
+        await line(user, "enable conv1")
+        await told(user, "enable conv1 would change nothing")
+        assert user.done() == []
+        user.sees_not("lenet5.safetensors +")
+
+
 async def test_dropout_freezing_and_repeating(tmp_path: Path) -> None:
     file = Path(shutil.copy(SAMPLES / "article_cnn.safetensors", tmp_path / "cnn.safetensors"))
     async with user_of(file) as user:
@@ -253,10 +286,11 @@ async def test_another_file_takes_the_place_of_this_one(lenet: Path) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d")
         await line(user, f"e {SAMPLES / 'article_cnn.safetensors'}")
-        await told(user, "There are edits that are not saved")
-        await user.press("u")
+        await user.sees("there are edits that are not saved. w saves them; u undoes them")
+        await user.press("escape", "u")
         await line(user, "e /absent.safetensors")
-        await told(user, "there is no such file")
+        await user.sees("there is no such file")
+        await user.press("escape")
         assert layers(user) == LENET
         await line(user, f"e {SAMPLES / 'article_cnn.safetensors'}")
         await user.sees("article_cnn", "relu1")
@@ -282,7 +316,7 @@ async def test_what_was_not_saved_comes_back(lenet: Path) -> None:
         await user.press("u", "u")
         assert layers(user) == LENET
     async with user_of(lenet) as user:
-        await user.sees("steps unsaved")
+        await user.sees("steps unsaved", "d discard")
         await user.press("d")
     async with user_of(lenet) as user:
         await user.pilot.pause(0.2)
@@ -310,7 +344,7 @@ async def test_tensors_without_layers_can_be_edited_too(tmp_path: Path) -> None:
         await line(user, "cast body.fc.weight bf16")
         await line(user, "set body.fc out_features=6")
         await user.press("g", "j", "d")
-        await told(user, "how they are connected is not known")
+        await told(user, "how the layers are connected is not known. d on a tensor drops that, :drop body all in it.")
         await line(user, "w")
         await told(user, "written")
     tensors = load_file(file)
@@ -336,7 +370,7 @@ async def test_the_history_as_a_recipe_for_another_checkpoint(lenet: Path, tmp_p
         await user.press("u")
         assert layers(user) == LENET
         await line(user, f"replay {tmp_path}/none.txt")
-        await told(user, "No such file")
+        await user.sees("there is no such file")
     assert (tmp_path / "head.txt").read_text() == "remove tanh1\nset fc3 out_features=5 fresh\n"
 
 

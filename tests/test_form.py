@@ -138,6 +138,14 @@ async def test_tuples_and_fractions_step(tmp_path: Path) -> None:
         assert user.done() == ["set 1 p=0.3"]
 
 
+async def test_typing_after_a_step_replaces_the_value_and_after_a_move_does_not() -> None:
+    async with user_of("lenet5", select="conv2") as user:
+        await user.press("e", "up", "up", "up", "2", "4")
+        assert "24 " in user.line("out_channels")
+        await user.press("down", "end", "0", "enter")
+        assert user.done() == ["set conv2 out_channels=230"]
+
+
 async def test_a_layer_without_arguments_and_what_is_no_layer() -> None:
     async with user_of("lenet5", select="tanh1") as user:
         await user.press("e")

@@ -62,6 +62,18 @@ async def test_the_articles_model(tmp_path: Path) -> None:
     assert summary(tmp_path / "article.safetensors") == summary(SAMPLES / "article_cnn.safetensors")
 
 
+def test_a_new_model_is_called_by_its_template_till_it_has_a_file(tmp_path: Path) -> None:
+    with Terminal(seqtui("new", "mlp")) as terminal:
+        terminal.sees("mlp (new)", "Sequential, 8 layers")
+        assert terminal.lines[0].split("  ")[0] == " mlp (new)"
+        assert "mlp (new)" in terminal.lines[2]
+        terminal.press("q")
+        assert terminal.ends() == 0
+    with Terminal(seqtui("new", "mlp", "-o", tmp_path / "other.safetensors")) as terminal:
+        terminal.sees("other.safetensors", "Sequential, 8 layers")
+        assert "(new)" not in terminal.text
+
+
 def summary(path: Path) -> object:
     """What `seqtui summary` says of a file but for its name."""
     command = [sys.executable, "-m", "seqtui", "summary", str(path), "--json"]

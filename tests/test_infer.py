@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from seqtui.engine.modules import spec_of
 from seqtui.model.infer import Inference, infer_shapes
 from seqtui.model.kinds import KINDS
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
-from seqtui.model.tensors import TensorInfo
+from seqtui.model.tensors import DTYPES, Shape, TensorInfo
 
 
 def inferred(net: nn.Sequential, *shape: int, dtype: str = "float32") -> Inference:
@@ -284,6 +285,40 @@ def test_weights_of_which_torch_s_verdict_is_not_known_leave_the_output_unknown(
     layer = LayerSpec("fc", "Linear", {"in_features": 4, "out_features": 3}, tensors)
     info = of_layers(layer).infos["fc"]
     assert (info.unknown, info.problem, info.output_shape, info.num_params) == (words, None, None, 15)
+
+
+@pytest.mark.parametrize("dtype", ["I8", "I64", "BOOL"])
+@pytest.mark.parametrize(
+    ("net", "shape"),
+    [
+        (nn.Conv2d(2, 3, 3), (1, 2, 4, 4)),
+        (nn.Linear(2, 3, bias=False), (1, 2)),
+        (nn.BatchNorm2d(2), (1, 2, 4, 4)),
+        (nn.LayerNorm(2), (1, 2)),
+        (nn.PReLU(), (1, 2)),
+        (nn.GRU(2, 3), (4, 2)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_weights_that_are_whole_numbers_stop_floats_as_in_torch(net: nn.Module, shape: Shape, dtype: str) -> None:
+    net = deepcopy(net)  # one for each type
+    for tensor in [*net.parameters(), *net.buffers()]:
+        if tensor.is_floating_point():
+            tensor.requires_grad_(False)
+            tensor.data = tensor.data.to(getattr(torch, DTYPES[dtype].torch))
+    with pytest.raises((RuntimeError, ValueError)):
+        net.eval()(torch.zeros(shape))
+    info = inferred(nn.Sequential(net), *shape).infos["0"]
+    assert info.problem is not None
+    assert info.problem.message == f"0 has {DTYPES[dtype].torch} weights, float32 arrives from the input"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, of the types
+def test_a_root_mean_square_may_be_multiplied_by_whole_numbers() -> None:
+    net = nn.RMSNorm(2)
+    net.weight = nn.Parameter(torch.ones(2, dtype=torch.int8), requires_grad=False)
+    assert net(torch.zeros(1, 2)).shape == (1, 2)
+    assert inferred(nn.Sequential(net), 1, 2).infos["0"].problem is None
 
 
 def test_a_type_that_a_spec_claims_is_not_believed() -> None:

@@ -21,7 +21,10 @@ from terminal import environment
 
 from seqtui.errors import FileError
 from seqtui.formats.byte_source import Stamp, stamp_of
-from seqtui.journal import Journal, LockedError, journal_path
+from seqtui.formats.safetensors import TensorData
+from seqtui.journal import Journal, LockedError
+from seqtui.journal_paths import journal_path
+from seqtui.model.tensors import TensorInfo
 from seqtui.records import UNDO, Record
 
 STEPS = [Record("do", ("remove fc1",)), Record("do", ("rename a b", "drop c")), UNDO, Record("redo", ("rename a b",))]
@@ -192,10 +195,12 @@ def test_a_model_without_a_file_keeps_what_it_began_as(tmp_path: Path) -> None:
         journal.write(STEPS[0])
     with contextlib.closing(Journal.open(path, None, "another")) as journal:
         assert journal.is_for(None)
-        assert journal.spec == '{"seqtui":1}'
+        assert journal.head
+        assert journal.head.spec == '{"seqtui":1}'
         journal.write(STEPS[1])
     with contextlib.closing(Journal.open(path, None)) as journal:
-        assert journal.spec == '{"seqtui":1}'
+        assert journal.head
+        assert journal.head.spec == '{"seqtui":1}'
         assert list(journal.pending) == STEPS[:2]
     Path(path).write_bytes(b"now there is one")
     with contextlib.closing(opened(path)) as journal:
@@ -253,14 +258,13 @@ def test_steps_replayed_onto_a_file_that_changed_are_about_that_file(model: str)
         assert place.read_bytes() == whole
 
 
-def test_what_cannot_be_replayed_is_cut_off_and_copied(model: str) -> None:
+def test_what_cannot_be_replayed_is_cut_off_and_becomes_a_recipe(model: str) -> None:
     place = left(model)
-    whole = place.read_bytes()
     with contextlib.closing(opened(model)) as journal:
         copy = Path(journal.keep(2))
         assert list(journal.pending) == STEPS[:2]
         journal.write(STEPS[2])
-    assert copy.read_bytes() == whole
+    assert copy.read_text() == "remove fc1\n# rename a b\n# drop c\n# undone: rename a b; drop c\nrename a b\n"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert pending(model) == STEPS[:3]
     with contextlib.closing(opened(model)) as journal:
@@ -596,26 +600,89 @@ def test_a_disk_that_keeps_nothing_is_told_of_once(model: str, failing_disk: thr
     assert told == ["edits are no longer kept for recovery: Input/output error"]
 
 
-def test_an_undo_of_what_was_saved_ends_it_until_the_next_save(model: str) -> None:
-    stamp = Stamp(1, 2, 3, 4)
-    journal = opened(model)
-    journal.write(STEPS[0])
-    journal.restart(stamp)
-    journal.write(STEPS[1])
-    journal.write(UNDO)
-    with pytest.raises(FileError, match="done before the last save"):
+def test_it_knows_which_steps_it_leads_to(model: str) -> None:
+    def led(journal: Journal) -> tuple[bool, bool]:
+        return journal.leads_to("undo"), journal.leads_to("redo")
+
+    with contextlib.closing(opened(model)) as journal:
+        assert led(journal) == (False, False)
+        journal.write(STEPS[0])
+        assert led(journal) == (True, False)
         journal.write(UNDO)
-    journal.write(STEPS[0])
-    assert Path(journal.place).read_bytes().count(b"\n") == 3
-    journal.restart(stamp)
-    journal.write(STEPS[0])
+        assert led(journal) == (False, True)
+        journal.write(Record("back", ("remove fc2",), "{}"))
+        journal.write(Record("redo", ("remove fc2",)))
+        assert led(journal) == (True, True)
+        journal.write(STEPS[1])
+        assert led(journal) == (True, False)
+    with contextlib.closing(opened(model)) as journal:  # what is pending counts
+        assert led(journal) == (True, False)
+        journal.restart(Stamp(1, 2, 3, 4))
+        assert led(journal) == (False, False)
+
+
+def numbers(count: int) -> list[TensorData]:
+    return [TensorData(TensorInfo("a", "U8", (count,), count), lambda: [bytes(count)])]
+
+
+def test_numbers_lie_beside_it_as_long_as_its_steps(model: str) -> None:
+    with contextlib.closing(opened(model)) as journal:
+        names = {journal.keep_numbers(numbers(5)), journal.keep_numbers(numbers(7))}
+        journal.write(STEPS[0])
+    with contextlib.closing(opened(model)) as journal:
+        kept = journal.open_kept()
+        assert kept.keys() == names
+        assert sorted(source.num_bytes for source in kept.values()) == [5, 7]
+        for source in kept.values():
+            source.close()
+        journal.restart(Stamp(1, 2, 3, 4))
+        assert journal.open_kept() == {}
+    assert list(Path(journal.place).parent.iterdir()) == []
+
+
+def test_numbers_that_cannot_be_kept_end_it_until_the_next_save(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqtui.journal.LARGEST_KEPT", 10)
+    with contextlib.closing(opened(model)) as journal:
+        journal.keep_numbers(numbers(6))
+        with pytest.raises(FileError, match="no longer kept for recovery: the undone step needs 5 B"):
+            journal.keep_numbers(numbers(5))
+        journal.write(STEPS[0])
+        assert Path(journal.place).read_bytes() == b""
+        journal.restart(Stamp(1, 2, 3, 4))
+        journal.keep_numbers(numbers(10))
+
+
+# Models without a path
+
+
+def unnamed(name: str, *steps: Record) -> str:
+    """Where the journal of a session lies that left some steps."""
+    with contextlib.closing(Journal.open("", None, "{}", name)) as journal:
+        for step in steps:
+            journal.write(step)
+    return journal.place
+
+
+def test_those_that_were_left_are_found_the_latest_first() -> None:
+    places = [unnamed("lenet5", STEPS[0]), unnamed("mlp", *STEPS)]
+    for age, place in enumerate(places):
+        os.utime(place, (age, age))
+    unnamed("empty")
+    with contextlib.closing(Journal.open("", None)) as living:
+        living.write(STEPS[0])
+        journals = Journal.left()
+        assert [journal.place for journal in journals] == places[::-1]
+        assert [journal.head and journal.head.file for journal in journals] == ["mlp", "lenet5"]
+        assert Journal.left() == []  # they are held
+        for journal in journals:
+            journal.close()
+
+
+def test_one_that_is_damaged_says_so_and_is_kept(state: Path) -> None:
+    place = Path(unnamed("mlp", STEPS[0]))
+    place.write_bytes(UNKNOWN["newer"])
+    (journal,) = Journal.left()
+    assert "version 2" in journal.notice
     journal.close()
-    assert pending(model) == STEPS[:1]
-
-
-def test_pending_steps_can_be_undone(model: str) -> None:
-    left(model, STEPS[:2])
-    left(model, [UNDO, UNDO])
-    assert pending(model) == [*STEPS[:2], UNDO, UNDO]
-    with contextlib.closing(opened(model)) as journal, pytest.raises(FileError, match="done before"):
-        journal.write(UNDO)
+    assert [path.suffix for path in place.parent.iterdir()] == [".kept"]
+    assert Journal.left() == []

@@ -67,9 +67,16 @@ def test_what_cannot_be_done_is_refused() -> None:
 @pytest.mark.parametrize(
     ("line", "path", "words"),
     [
-        ("set fc1 out_features=9", "fc1", ["weight 10×128 → 9×128   1,152 kept", "bias 10 → 9   9 kept"]),
+        (
+            "set fc1 out_features=9",
+            "fc1",
+            ["weight 10×128 → 9×128   1,152 kept, 128 lost", "bias 10 → 9   9 kept, 1 lost"],
+        ),
         ("set conv2 kernel_size=4", "conv2", ["weight 8×4×3×3 → 8×4×4×4   288 kept, 224 new"]),
-        ("set fc1 out_features=12 fresh", "fc1", ["weight 10×128 → 12×128   1,536 new", "bias 10 → 12   12 new"]),
+        (
+            *("set fc1 out_features=12 fresh", "fc1"),
+            ["weight 10×128 → 12×128   1,536 new, 1,280 lost", "bias 10 → 12   12 new, 10 lost"],
+        ),
         ("set fc1 bias=False", "fc1", ["bias 10   dropped"]),
         ("set conv1 padding=1", "conv1", []),
         ("insert fc2 Linear in_features=10 out_features=2 last", "fc2", ["weight 2×10   20 new", "bias 2   2 new"]),

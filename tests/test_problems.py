@@ -14,10 +14,10 @@ from torch import nn
 
 from seqtui.engine.arguments import torch_layer
 from seqtui.errors import EditError
-from seqtui.model.edit import Batch
+from seqtui.model.edit import Batch, NothingToDoError
 from seqtui.model.edits import parse_edit
 from seqtui.model.infer import infer_shapes
-from seqtui.model.problems import Fix, NothingToFixError, concrete, fixes
+from seqtui.model.problems import Fix, concrete, fixes
 from seqtui.model.spec import InputSpec, ModelSpec
 from seqtui.model.tensors import Shape
 
@@ -264,7 +264,7 @@ def test_a_fix_that_finds_everything_mended_is_no_hindrance_among_other_edits() 
     model = done(fed(named(), 1, 3, 5, 5), "set conv1 out_channels=10")
     once = concrete(Fix(), model)
     assert str(concrete(Batch((Fix(), Fix(), Batch((Fix("fc1"),)))), model)) == str(once)
-    with pytest.raises(NothingToFixError, match="there is nothing to fix at fc1"):
+    with pytest.raises(NothingToDoError, match="there is nothing to fix at fc1"):
         concrete(Batch((Fix(), Fix("fc1"))), once.apply(model))
     with pytest.raises(EditError, match="there is no layer fc9"):
         concrete(Batch((Fix(), Fix("fc9"))), model)
@@ -276,3 +276,12 @@ def test_a_random_network_given_other_channels_is_mended(seed: int) -> None:
     model = fed(model_of(net), 2, random.Random(seed).choice([6, 8]), 9, 9)
     after = Fix().apply(model) if infer_shapes(model).problems else model
     assert steps(after) == sum(layer.kind != "Sequential" for _, layer in after.walk())
+
+
+def test_weights_cast_to_whole_numbers_are_a_problem_that_a_cast_back_mends() -> None:
+    model = done(fed(named(), 1, 3, 5, 5), "cast conv1 float16", "cast conv1.weight int8", "cast conv1.bias int8")
+    problem = infer_shapes(model).problems["conv1"]
+    assert problem.message == "conv1 has int8 weights, float32 arrives from the input"
+    (fix, *_) = fixes(model, infer_shapes(model), "conv1")
+    assert str(fix) == "cast conv1.weight float32\ncast conv1.bias float32"
+    assert not infer_shapes(fix.apply(model)).problems

@@ -12,8 +12,22 @@ from seqtui.model.content_edits import Meta
 from seqtui.model.edit import Edit
 from seqtui.model.edits import Batch, parse_edits
 from seqtui.model.history import History
+from seqtui.model.model_json import model_to_json
 from seqtui.model.structure_edits import Rename
-from seqtui.records import UNDO, Head, Record, ReplayError, done, read_lines, redone, replay, write_line
+from seqtui.records import (
+    UNDO,
+    Head,
+    Record,
+    ReplayError,
+    done,
+    read_lines,
+    recipe,
+    redone,
+    replay,
+    step,
+    told,
+    write_line,
+)
 
 START = named()
 HEAD = Head("/net.safetensors", None)
@@ -29,7 +43,7 @@ def again(history: History, records: list[Record]) -> History:
     found = read_lines(write_line(HEAD) + b"".join(write_line(record) for record in records))
     assert found.head == HEAD
     assert not found.is_damaged
-    return replay(history, found.records)
+    return replay(history, found.records, lambda ref: ref)
 
 
 def texts(history: History) -> tuple[list[str], list[str]]:
@@ -39,8 +53,8 @@ def texts(history: History) -> tuple[list[str], list[str]]:
 def assert_same(history: History, other: History) -> None:
     assert history.model == other.model
     assert texts(history) == texts(other)
-    for step, same in zip((*history.done, *history.undone), (*other.done, *other.undone), strict=True):
-        assert step.before == same.before
+    for one, same in zip((*history.done, *history.undone), (*other.done, *other.undone), strict=True):
+        assert one.before == same.before
 
 
 EDITS = [
@@ -86,10 +100,49 @@ def test_whatever_was_done_comes_back(actions: list[Edit | str]) -> None:
     assert_same(again(History(START), records) if records else History(START), history)
 
 
-def test_what_is_redone_after_a_save_comes_back_as_done() -> None:
-    before = History(START).do(edit("remove drop1")).undo()
+def test_steps_past_a_save_come_back_with_the_whole_model() -> None:
+    before = History(START).do(edit("remove drop1")).do(edit("set fc1 out_features=5", "rename conv1 stem"))
     saved = History(before.model)  # the file knows no steps
-    assert_same(again(saved, [redone(before.undone[0].edit)]), saved.do(edit("remove drop1")))
+    (first, second), older = before.done, before.undo()
+    undone = saved.back(second.edit, second.before).back(first.edit, first.before)
+    records = [
+        step("back", second.edit, model_to_json(second.before, saved.model)),
+        step("back", first.edit, model_to_json(first.before, second.before)),
+    ]
+    assert_same(again(saved, records), undone)
+    assert_same(again(saved, [*records, redone(first.edit)]), undone.redo())
+    forth = step("forth", second.edit, model_to_json(before.model, older.model))
+    assert_same(again(History(older.model), [forth]), History(older.model).forth(second.edit, before.model))
+
+
+def test_a_model_that_cannot_be_read_ends_it() -> None:
+    with pytest.raises(ReplayError, match=r"step 1 of 1 .*written in a way that this seqtui does not know"):
+        again(History(START), [Record("back", ("remove drop1",), '{"root":3}')])
+
+
+def test_people_are_told_what_was_undone_and_a_recipe_has_what_stands() -> None:
+    records = [
+        done(edit("remove drop1")),
+        done(edit("remove fc2", "rename fc1 fc2")),
+        UNDO,
+        redone(edit("remove fc2", "rename fc1 fc2")),
+        UNDO,
+        UNDO,
+        Record("back", ("remove conv1",), "{}"),
+        done(edit("freeze bn1")),
+        done(edit("freeze fc1")),
+        UNDO,
+    ]
+    assert told(records)[2:8] == [
+        "undo: remove fc2; rename fc1 fc2",
+        "redo: remove fc2; rename fc1 fc2",
+        "undo: remove fc2; rename fc1 fc2",
+        "undo: remove drop1",
+        "undo: remove conv1",
+        "freeze bn1",
+    ]
+    assert [str(one) for one in parse_edits(recipe(records).splitlines())] == ["freeze bn1"]
+    assert "# undone: remove conv1\n" in recipe(records)
 
 
 def test_what_no_longer_applies_ends_it_and_is_named() -> None:

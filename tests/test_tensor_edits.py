@@ -157,7 +157,7 @@ def test_a_guessed_linear_or_convolution_takes_other_arguments() -> None:
         ("move head up", "the layers of this file cannot be"),
         ("group model.fc model.conv g", "the layers inside model cannot be"),
         ("disable head", "head cannot be switched on or off: only layers of a Sequential can"),
-        ("replace model.fc ReLU", "model.fc is no single layer of a known kind"),
+        ("replace model.fc ReLU", "model.fc is only probably a Linear, and nobody knows what stands around it"),
         ("set model p=1", "model has no arguments that could be changed"),
         ("input 1,3", "an input shape says nothing here"),
         ("fill model.scale default", "model.scale holds nothing that default could fill"),

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
-from edited import checkpoint, done, model_of, refused, tensors
+from edited import checkpoint, done, model_of, refused, tensors, tied
 from torch import nn
 
 from seqtui.engine.arguments import named_tensors, new_layer
@@ -14,6 +14,7 @@ from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.tensors import NewTensor, TensorInfo, TensorRef
 from seqtui.model.weights_kept import COUNTER, Planned, expected_tensors, floating_dtype, seed_of, weights_plan
+from seqtui.plan_text import plan_totals
 
 
 def net() -> ModelSpec:
@@ -68,14 +69,14 @@ def test_widening_keeps_the_block_and_counts_the_rest() -> None:
 
 def test_narrowing_keeps_what_is_left_and_makes_nothing() -> None:
     rows = plan("set conv out_channels=2 in_channels=5 kernel_size=(3, 1)")
-    assert rows["conv.weight"] == Planned("conv.weight", "resize", "conv.weight", (2, 5, 3, 1), 18, 12)
-    assert plan("set fc out_features=2")["fc.weight"] == Planned("fc.weight", "resize", "fc.weight", (2, 8), 16, 0)
+    assert rows["conv.weight"] == Planned("conv.weight", "resize", "conv.weight", (2, 5, 3, 1), 18, 12, 90)
+    assert plan("set fc out_features=2")["fc.weight"] == Planned("fc.weight", "resize", "fc.weight", (2, 8), 16, 0, 32)
     assert plan("set fc out_features=2", "cast fc f64")["fc.weight"].action == "resize"
 
 
 def test_fresh_keeps_nothing_of_what_changes_its_shape() -> None:
     rows = plan("set fc in_features=9 fresh seed=4")
-    assert rows["fc.weight"] == Planned("fc.weight", "fresh", "", (6, 9), 0, 54)
+    assert rows["fc.weight"] == Planned("fc.weight", "fresh", "", (6, 9), 0, 54, 48)
     assert rows["fc.bias"].action == "keep"
     assert tensors(done(net(), "set fc in_features=9 fresh seed=4"))["fc.weight"].ref == NewTensor(4)
 
@@ -89,7 +90,7 @@ def test_what_is_removed_or_no_longer_asked_for_is_dropped_and_told_last() -> No
         *((f"norm.{name}", "drop") for name in ("weight", "bias", "running_mean", "running_var", COUNTER)),
         ("fc.bias", "drop"),
     ]
-    assert rows[-1] == Planned("fc.bias", "drop", "fc.bias", (6,), 0, 0)
+    assert rows[-1] == Planned("fc.bias", "drop", "fc.bias", (6,), 0, 0, 6)
 
 
 def test_a_name_taken_over_by_another_layer_tells_both() -> None:
@@ -116,7 +117,7 @@ def test_what_an_undo_takes_out_of_an_earlier_file_is_kept_and_not_dropped_too()
 def test_a_new_layer_and_a_fill_are_fresh() -> None:
     rows = plan("insert extra Linear in_features=6 out_features=5 last", "fill conv zeros")
     assert rows["extra.weight"] == Planned("extra.weight", "fresh", "", (5, 6), 0, 30)
-    assert rows["conv.weight"] == Planned("conv.weight", "fresh", "", (4, 3, 3, 3), 0, 108)
+    assert rows["conv.weight"] == Planned("conv.weight", "fresh", "", (4, 3, 3, 3), 0, 108, 108)
 
 
 def test_a_tensor_that_the_file_should_have_and_lacks_is_made() -> None:
@@ -124,6 +125,32 @@ def test_a_tensor_that_the_file_should_have_and_lacks_is_made() -> None:
         LayerSpec("", "Sequential", layers=(LayerSpec("fc", "Linear", {}, (TensorInfo("weight", "F32", (2, 2), 16),)),))
     )
     assert weights_plan(model, model) == [Planned("fc.weight", "fresh", "", (2, 2), 0, 4)]
+
+
+def test_what_a_copy_still_holds_is_not_lost() -> None:
+    rows = plan("copy fc fc2", "set fc out_features=2")
+    assert [rows[name].num_lost for name in ("fc.weight", "fc2.weight")] == [0, 0]
+    both = plan("copy fc fc2", "set fc out_features=2", "set fc2 out_features=3")
+    assert sum(row.num_lost for row in both.values()) == 24 + 3  # of 6 rows and biases, 3 are kept
+
+
+def test_numbers_that_are_shared_are_told_of_once() -> None:
+    """Three layers of `tied` share one weight of 16 elements."""
+    whole = weights_plan(tied(), tied())
+    assert [row.name for row in whole if row.shared_with == "a.weight"] == ["block.1.weight", "c.weight"]
+    assert plan_totals(whole) == "weights: 6 kept, 2 tied · 48 elements kept, 0 new"
+    less = {row.name: row for row in weights_plan(tied(), done(tied(), "remove c"))}
+    assert less["c.weight"] == Planned("c.weight", "drop", "c.weight", (4, 4), 0, 0, 0, "a.weight")
+    assert less["c.bias"] == Planned("c.bias", "drop", "c.bias", (4,), 0, 0, 4)
+    gone = weights_plan(tied(), done(tied(), "remove a block c"))
+    assert sum(row.num_lost for row in gone) == 16 + 3 * 4
+
+
+def test_an_untied_tensor_says_of_whom() -> None:
+    rows = {row.name: row for row in weights_plan(tied(), done(tied(), "untie c.weight"))}
+    assert rows["c.weight"] == Planned("c.weight", "keep", "c.weight", (4, 4), 16, 0, 0, "", "a.weight")
+    assert [row.name for row in rows.values() if row.untied_from] == ["c.weight"]
+    assert rows["block.1.weight"].shared_with == "a.weight"
 
 
 # Chains

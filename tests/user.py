@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual import events
 from textual.pilot import Pilot
 from torch import nn
 
@@ -39,6 +40,12 @@ class User:
         """Type a text letter by letter."""
         names = {" ": "space", ",": "comma", ".": "full_stop", ":": "colon", "-": "minus", "_": "underscore"}
         await self.press(*(names.get(letter, letter) for letter in text))
+
+    async def burst(self, *keys: str) -> None:
+        """Press keys so fast that all have come before the first is heard."""
+        for key in keys:
+            self.app.post_message(events.Key(key, " " if key == "space" else key if len(key) == 1 else None))
+        await self.pilot.pause()
 
     async def resize(self, width: int, height: int) -> None:
         await self.pilot.resize_terminal(width, height)

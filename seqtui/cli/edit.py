@@ -9,9 +9,8 @@ from seqtui.cli.output import require_free, say, width, write_json, write_lines
 from seqtui.documents import edit_document
 from seqtui.errors import EditError, FileError, SeqtuiError
 from seqtui.formats import open_model
-from seqtui.model.edit import Edit
-from seqtui.model.edits import parse_edit, parse_edits
-from seqtui.model.problems import NothingToFixError
+from seqtui.model.edit import Edit, NothingToDoError
+from seqtui.model.edits import numbered_edits, parse_edit
 from seqtui.plan_text import plan_lines
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, summary_lines
@@ -22,13 +21,13 @@ STDIN = "-"
 
 def run(options: SimpleNamespace) -> int:
     """Edit, write where asked, then print the table and the plan, or the document; 1 where shapes do not fit."""
-    edits = _recipe(options.recipe) if options.recipe else [_given(text) for text in options.edits]
+    edits = _recipe(options.recipe) if options.recipe else [("", _given(text)) for text in options.edits]
     if options.output:
         require_free(options.output, options.force)
     workspace = Workspace(open_model(options.model))
     try:
-        for edit in edits:
-            _do(edit, workspace)
+        for where, edit in edits:
+            _do(edit, where, workspace)
         return _finish(workspace, options)
     except SeqtuiError as error:
         error.file = error.file or workspace.opened.path
@@ -37,14 +36,17 @@ def run(options: SimpleNamespace) -> int:
         workspace.close()
 
 
-def _do(edit: Edit, workspace: Workspace) -> None:
-    """One edit; a fix where everything fits is done already, and that is said. Raises EditError that names it."""
+def _do(edit: Edit, where: str, workspace: Workspace) -> None:
+    """One edit; one that changes nothing is done already, and that is said.
+
+    Raises EditError that names it, and before it where it stands.
+    """
     try:
         workspace.do(edit)
-    except NothingToFixError as error:
+    except NothingToDoError as error:
         say(error.message)
     except EditError as error:
-        raise EditError(f"{edit}: {error.message}", error.hint) from None
+        raise EditError(f"{where}{edit}: {error.message}", error.hint) from None
 
 
 def _finish(workspace: Workspace, options: SimpleNamespace) -> int:
@@ -76,12 +78,16 @@ def _given(text: str) -> Edit:
     return edit
 
 
-def _recipe(path: str) -> list[Edit]:
-    """The edits in a file, or in what comes in where it is `-`. Raises EditError that names the line, and FileError."""
+def _recipe(path: str) -> list[tuple[str, Edit]]:
+    """The edits in a file, or in what comes in where it is `-`, each with its line in words.
+
+    Raises EditError that names the line, and FileError.
+    """
     name = "standard input" if path == STDIN else path
     try:
         with open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN) as file:
-            return parse_edits(file.read().decode("utf-8-sig").split("\n"))
+            lines = file.read().decode("utf-8-sig").split("\n")
+        return [(f"line {number}: ", edit) for number, edit in numbered_edits(lines)]
     except OSError as error:
         is_missing = isinstance(error, FileNotFoundError)
         reason = "there is no such file" if is_missing else f"it cannot be read: {error.strerror}"

@@ -35,7 +35,7 @@ def run(options: SimpleNamespace) -> int:
         model = replace(model, inputs=(parse_input(options.input),))
     if options.output:
         require_free(options.output, options.force)
-    workspace = Workspace(OpenedModel(model, {}, options.output, "safetensors"))
+    workspace = Workspace(OpenedModel(model, {}, options.output, "safetensors", name=options.template))
     if has_screen():
         return show(workspace, options)
     try:

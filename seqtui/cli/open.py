@@ -21,9 +21,9 @@ def run(options: SimpleNamespace) -> int:
         return _as_text(options)
     workspace = Workspace(open_model(options.model))
     if options.input:
-        workspace.set_input(parse_input(options.input))
+        workspace.set_input(parse_input(options.input, workspace.model))
     if options.device:
-        workspace.set_mode(Mode(options.device))
+        workspace.set_mode(Mode(options.device.lower()))
     if options.read_only:
         workspace.read_only = "it was opened with --read-only"
     return show(workspace, options, path_in(workspace.view, options.select) if options.select else "")

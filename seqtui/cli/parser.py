@@ -174,7 +174,11 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--passes", metavar="N", type=_whole("number of passes", 1), default=1, help="how often, to see what differs"
     )
-    verb.add_argument("--backward", action="store_true", help="the gradient of every parameter too")
+    verb.add_argument(
+        "--backward",
+        action="store_true",
+        help="the norm of the gradient of (output * r).sum(), r standard normal, for every parameter",
+    )
     _add_json(verb)
 
 

@@ -22,7 +22,7 @@ def run(options: SimpleNamespace) -> int:
     workspace = Workspace(open_model(options.model))
     try:
         if options.input:
-            workspace.set_input(parse_input(options.input))
+            workspace.set_input(parse_input(options.input, workspace.model))
         if options.json:
             write_json(summary_document(workspace.view))
         else:

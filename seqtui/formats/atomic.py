@@ -58,6 +58,18 @@ def write_atomically(path: str, chunks: Iterable[Chunk], size: int, expected: Ex
     return stamp
 
 
+def require_replaceable(path: str, expected: Expected = "anything") -> None:
+    """Raises the FileError that `write_atomically` would begin with, before anything dear is made to be written."""
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileError(f"there is no folder {os.path.dirname(path)}", "Make it first, or save elsewhere.", path)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileError("you have no permission to write in its folder", "Save in another folder.", path)
+    with _as_file_errors(path, 0, folder):
+        _replaceable(path, target, expected)
+
+
 @contextlib.contextmanager
 def scratch_folder(path: str) -> Iterator[str]:
     """A hidden folder beside the file that is to be written, where there must be room anyway, while the context lasts.

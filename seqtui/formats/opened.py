@@ -26,6 +26,18 @@ class OpenedModel(NamedTuple):
     """What a reader should know, in sentences: where spec and tensors disagree, what cannot be read."""
     stamp: Stamp | None = None
     """The file as it was read, where there are no sources that stay open."""
+    name: str = ""
+    """What a model is called that has no file yet."""
+
+    @property
+    def file_stamp(self) -> Stamp | None:
+        """The file as it was opened; None for a model without one."""
+        return self.stamp or next((source.stamp for source in self.sources.values()), None)
+
+    @property
+    def source_id(self) -> str:
+        """Of the file that its numbers lie in; empty where it holds none."""
+        return next(iter(self.sources), "")
 
     def close(self) -> None:
         for source in self.sources.values():

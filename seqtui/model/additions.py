@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from seqtui.model.content_edits import Replace
-from seqtui.model.infer import Inference, LayerInfo, infer_layer
+from seqtui.model.infer import Inference, LayerInfo, infer_layer, infer_shapes
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import Entry, catalogue
 from seqtui.model.kinds.kind import Kind, Signal
@@ -129,6 +129,30 @@ def suggested_arguments(
     follow = kind.from_place(given, arriving[0]) if len(arriving) == 1 else {}
     args = {**given, **follow}
     return {item.name: args[item.name] for item in entry.parameters if item.name in args}
+
+
+def completed(edit: Insert | Replace, model: ModelSpec, inference: Inference | None = None) -> Insert | Replace:
+    """The edit with the arguments that it leaves out and that follow from the place: the same where there are none.
+
+    What a person has to choose, as how many features come out, stays left out. `inference` is the model's, where it is
+    known already. Raises EditError where the edit is about a place or a layer that is not there.
+    """
+    entry = _entries().get(edit.kind)
+    if entry is None:
+        return edit
+    given = edit.args if isinstance(edit, Insert) else {**edit.kept(layer_at(model, edit.path)), **edit.args}
+    missing = [item.name for item in entry.parameters if item.is_required and item.name not in given]
+    if not missing:
+        return edit
+    spot = spot_at(model, edit.place) if isinstance(edit, Insert) else spot_of(model, edit.path)
+    arriving = arriving_at(model, inference or infer_shapes(model), spot)
+    if len(arriving) != 1:
+        return edit
+    from_place = KINDS[edit.kind].from_place
+    names = from_place({**given, **dict.fromkeys(missing, STAND_IN)}, arriving[0])  # once all that is chosen is there
+    values = from_place(given, arriving[0])
+    follow = {name: values[name] for name in missing if name in names and name in values}
+    return replace(edit, args={**follow, **edit.args}) if follow else edit
 
 
 def _tried(kind: Kind, args: Mapping[str, Value], arriving: tuple[Signal, ...], dtype: str) -> LayerInfo:

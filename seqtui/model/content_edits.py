@@ -65,7 +65,7 @@ class Replace(Line):
     def apply(self, model: ModelSpec) -> ModelSpec:
         layer = layer_at(model, self.path)
         if layer.kind not in catalogue() or layer.origin != "declared":
-            raise EditError(f"{self.path} is no single layer of a known kind, so nothing can take its place")
+            raise EditError(_why_not_replaced(self.path, layer))
         require_kind(self.kind)
         args = said_arguments(self.kind, {**self.kept(layer), **self.args})
         changed = replace(layer, kind=self.kind, args=args, uncarried=())
@@ -87,6 +87,16 @@ class Replace(Line):
         except EditError:
             return {name: value for name, value in kept.items() if parameters[name].is_required}
         return kept
+
+
+def _why_not_replaced(path: str, layer: LayerSpec) -> str:
+    """Why nothing can take a layer's place."""
+    if layer.origin == "guessed":
+        return f"{path} is only probably a {layer.kind}, and nobody knows what stands around it: nothing can replace it"
+    if not path:
+        return "the model itself cannot be replaced"
+    what = "a Sequential" if is_chain(layer) else "of no known kind"
+    return f"{path} is {what}, so nothing can take its place"
 
 
 def said_arguments(kind: str, args: Mapping[str, Value]) -> dict[str, Value]:

@@ -54,6 +54,18 @@ class Batch:
         return "\n".join(map(str, self.edits))
 
 
+class NothingToDoError(EditError):
+    """An edit after which all is as before: alone it is refused, among other edits it is done by doing nothing."""
+
+
+def changed(edit: Edit, before: ModelSpec, after: ModelSpec) -> ModelSpec:
+    """The model after an edit that makes it of another. Raises NothingToDoError where both are the same."""
+    if after == before:
+        first, *more = str(edit).split("\n")
+        raise NothingToDoError(f"{first}{f' and {len(more)} more' if more else ''} would change nothing")
+    return after
+
+
 def applied(edit: Edit, model: ModelSpec) -> ModelSpec:
     """The model after one of several edits. Raises EditError that names it."""
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from seqtui.errors import EditError
 from seqtui.model import content_edits, problems, structure_edits, tensor_edits
 from seqtui.model.edit import Batch as Batch  # whoever reads edits takes it from here
 from seqtui.model.edit import Edit, Line
+from seqtui.model.kinds.catalogue import did_you_mean
 from seqtui.model.language import form_words, split_words
 
 VERBS: dict[str, type[Line]] = {
@@ -46,8 +46,7 @@ def parse_edit(line: str) -> Edit | None:
     if verb.startswith("#"):
         return None
     if verb not in VERBS:
-        close = get_close_matches(verb, VERBS, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Edits are {', '.join(VERBS)}."
+        hint = did_you_mean(verb, VERBS) or f"Edits are {', '.join(VERBS)}."
         raise EditError(f"there is no edit {verb[:60]}", hint)
     kind = VERBS[verb]
     try:
@@ -62,12 +61,17 @@ def parse_edit(line: str) -> Edit | None:
 
 def parse_edits(lines: Iterable[str]) -> list[Edit]:
     """The edits of a recipe. Raises EditError that names the line."""
-    edits: list[Edit] = []
+    return [edit for _, edit in numbered_edits(lines)]
+
+
+def numbered_edits(lines: Iterable[str]) -> list[tuple[int, Edit]]:
+    """The same, each with the number of its line."""
+    edits: list[tuple[int, Edit]] = []
     for number, line in enumerate(lines, 1):
         try:
             edit = parse_edit(line)
         except EditError as error:
             raise EditError(f"line {number}: {error.message}", error.hint) from None
         if edit is not None:
-            edits.append(edit)
+            edits.append((number, edit))
     return edits

@@ -42,3 +42,11 @@ class History:
             return self
         step, *undone = self.undone
         return History(step.before, (*self.done, Step(step.edit, self.model)), tuple(undone))
+
+    def back(self, edit: Edit, before: ModelSpec) -> History:
+        """As an undo of an edit that came before all of these steps, and before which the model was `before`."""
+        return History(before, self.done, (Step(edit, self.model), *self.undone))
+
+    def forth(self, edit: Edit, after: ModelSpec) -> History:
+        """As a redo of an edit that was undone before all of these steps, and after which the model was `after`."""
+        return History(after, (*self.done, Step(edit, self.model)), self.undone)

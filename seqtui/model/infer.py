@@ -172,14 +172,21 @@ class _Walk:
         self.infos[path] = LayerInfo()  # holds the place: execution order is depth first
         prefix = f"{path}." if path else ""
         inside = []
+        is_flowing = layer.enabled and layer.origin != "opaque"
         for child in layer.layers:
             child_path = prefix + child.name
-            if layer.enabled and child.is_called and layer.origin != "opaque":
+            key = (id(child), flow)
+            found = self.known.get(key) if is_flowing and child.is_called else None
+            if found is not None and found[0] is child:  # of ten thousand layers almost all: not a call for each
+                self.steps[key] = found
+                _, self.infos[child_path], flow = found
+            elif is_flowing and child.is_called:
                 flow = self.visit(child_path, child, flow)
             else:
                 self.visit(child_path, child, None)
-            inside.append(self.infos[child_path])
-            if inside[-1].leaving:
+            info = self.infos[child_path]
+            inside.append(info)
+            if info.leaving:
                 self.source = child_path
         if layer.origin == "opaque":
             flow = None if arrived is None else _Flow()
@@ -216,6 +223,8 @@ class _Walk:
         if not layer.enabled:
             return _with_output(info, flow.signals, flow.field), flow
         types = _weight_types(layer, parameters, buffers)
+        if misfit := _no_weights_for(kind, types, flow.signals[0]):
+            return _stopped(info, path, misfit, f" from {self.source}"), unknown
         if len(types) > 1 or not types <= set(FLOATS):
             return info._replace(unknown=f"weights of {' and '.join(sorted(types))}"), unknown
         typed = args.with_dtype(next(iter(types), None))
@@ -263,6 +272,18 @@ def _weight_types(layer: LayerSpec, parameters: Mapping[str, Shape], buffers: Ma
         if _counts(layer, name, dtype, parameters) or (name in names and dtype in FLOATING)
     }
     return {(DTYPES[dtype].torch if dtype in DTYPES else "") or dtype for dtype in types}
+
+
+def _no_weights_for(kind: Kind, types: set[str], arriving: Signal) -> str:
+    """Why weights that are whole numbers cannot work on floating-point ones, or nothing where they may.
+
+    As torch has it, they can be what a root mean square is multiplied by, and biases of an LSTM.
+    """
+    others = sorted(types.intersection(RULED).difference(FLOATS))
+    may_work = kind.name == "RMSNorm" or (kind.name == "LSTM" and len(types) > 1)
+    if not others or may_work or arriving.dtype not in FLOATS:
+        return ""
+    return Misfit.OTHER_FLOATS.format(takes=others[0], arrives=arriving.dtype)
 
 
 def _apply(kind: Kind, args: Arguments, arriving: tuple[Signal, ...]) -> tuple[tuple[Signal, ...], int | None]:

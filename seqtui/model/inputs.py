@@ -9,8 +9,10 @@ from seqtui.model.spec import InputSpec, ModelSpec
 from seqtui.model.tensors import DTYPES, MAX_DIMENSIONS, TORCH_DTYPES, is_possible
 
 
-def parse_input(text: str) -> InputSpec:
-    """`1,3,32,32` or `1x3x32x32`, with `:int64` behind it for another type than float32. Raises UsageError."""
+def parse_input(text: str, model: ModelSpec | None = None) -> InputSpec:
+    """`1,3,32,32` or `1x3x32x32`, with `:int64` behind it for another type than that which the model is fed, float32
+    where there is none. Raises UsageError.
+    """
     written, _, dtype = text.strip().partition(":")
     sizes = [part.strip() for part in re.split(r"[,x×]", written.strip().strip("()[]"))]
     if not all(re.fullmatch(r"[0-9]{1,19}", size) for size in sizes):
@@ -19,7 +21,7 @@ def parse_input(text: str) -> InputSpec:
     if not is_possible(shape):
         limits = f"At most {MAX_DIMENSIONS} dimensions, and fewer than 2**63 elements in all."
         raise UsageError(f"{text!r} is more than torch can hold in one tensor", hint=limits)
-    name = dtype.strip() or "float32"
+    name = dtype.strip() or (model.inputs[0].dtype if model and model.inputs else "float32")
     known = TORCH_DTYPES.get(name.lower()) or DTYPES.get(name.upper())
     if known is None or not known.torch:
         raise UsageError(f"{name!r} is no tensor type", hint="Types are torch's: float32, int64, bool.")

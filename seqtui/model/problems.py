@@ -8,17 +8,20 @@ from itertools import takewhile
 from typing import ClassVar, NamedTuple
 
 from seqtui.errors import EditError
+from seqtui.model.additions import completed
 from seqtui.model.content_edits import Input, Replace, Set
-from seqtui.model.edit import Batch, Edit, Line, applied
+from seqtui.model.edit import Batch, Edit, Line, NothingToDoError, applied, changed
 from seqtui.model.infer import Inference, LayerInfo, infer_layer, infer_shapes
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.kind import Signal
+from seqtui.model.kinds.kind import FLOATS, Signal
 from seqtui.model.language import Name, Optional, Place, Slot
 from seqtui.model.layer_names import free_name
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.structure_edits import Insert
+from seqtui.model.tensor_edits import Cast, is_float
 from seqtui.model.tensors import DTYPES
-from seqtui.model.tree import layer_at
+from seqtui.model.tree import joined, layer_at
+from seqtui.model.weights_kept import COUNTER, own_shapes
 
 IMAGE = 4
 """Dimensions from which on a Linear is meant for all of them rather than for the last."""
@@ -61,7 +64,8 @@ def fixes(model: ModelSpec, inference: Inference, path: str) -> list[Edit]:
     if info.problem is None or len(info.arriving) != 1 or layer.kind not in KINDS:
         return []
     chains = [*_near(model, path, layer, info.arriving[0]), *_pooling(model, inference, path, layer)]
-    edits = [chain.edit for chain in chains if chain.fits()] + [*_inputs(model, path, layer, info)]
+    edits = [chain.edit for chain in chains if chain.fits()] + [*_casts(path, layer, info.arriving[0])]
+    edits += _inputs(model, path, layer, info)
     return [edit for edit in edits if _applies(edit, model)]
 
 
@@ -161,6 +165,15 @@ def _before(model: ModelSpec, inference: Inference, path: str) -> Iterator[tuple
             yield place, layer, info
 
 
+def _casts(path: str, layer: LayerSpec, x: Signal) -> Iterator[Edit]:
+    """Weights that are no floats in the type that arrives, where that is one."""
+    wanted = own_shapes(layer).keys() - {COUNTER}
+    odd = [tensor.name for tensor in layer.tensors if tensor.name in wanted and not is_float(tensor.dtype)]
+    if odd and x.dtype in FLOATS:
+        casts = [Cast(joined(path, name), x.dtype) for name in odd]
+        yield casts[0] if len(casts) == 1 else Batch(tuple(casts))
+
+
 def _inputs(model: ModelSpec, path: str, layer: LayerSpec, info: LayerInfo) -> Iterator[Input]:
     """The model's input in another type, where it comes to the layer as it is and goes through it then."""
     (fed,) = model.inputs
@@ -184,10 +197,6 @@ def _side(features: int, channels: int, dims: int) -> int:
     return next(sides, 0)
 
 
-class NothingToFixError(EditError):
-    """A fix where everything fits: alone it is refused, among other edits it is done by doing nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class Fix(Line):
     """What does not fit is mended, from the first layer on; at a path only there, and inside."""
@@ -203,14 +212,14 @@ class Fix(Line):
     def concrete(self, model: ModelSpec) -> tuple[Edit, ...]:
         """The edits that do it, in order, none of them a Fix or a Batch.
 
-        Raises NothingToFixError where everything fits, EditError where no fix is known for what does not.
+        Raises NothingToDoError where everything fits, EditError where no fix is known for what does not.
         """
         layer_at(model, self.path)
         edits: list[Edit] = []
         inference = infer_shapes(model)
         first = next(self._meant(inference), None)
         if first is None:
-            raise NothingToFixError(f"there is nothing to fix{f' at {self.path}' if self.path else ''}")
+            raise NothingToDoError(f"there is nothing to fix{f' at {self.path}' if self.path else ''}")
         for _ in range(len(inference.infos)):
             edit = next(self._offered(model, inference), None)
             if edit is None:
@@ -232,24 +241,27 @@ class Fix(Line):
             yield from fixes(model, inference, path)[:1]
 
 
-def concrete(edit: Edit, model: ModelSpec) -> Edit:
-    """The edit as it is recorded: the same change without what a Fix would have to find out again.
+def concrete(edit: Edit, model: ModelSpec, inference: Inference | None = None) -> Edit:
+    """The edit as it is recorded: the same change without what would have to be found out again.
 
-    Raises EditError where it cannot apply, NothingToFixError where nothing is left of it.
+    That is what a Fix does, and the arguments that a new layer takes from its place. `inference` is the model's, where
+    it is known already. Raises EditError where it cannot apply, NothingToDoError where nothing is left of it.
     """
     if isinstance(edit, Fix):
         return Batch(edit.concrete(model))
+    if isinstance(edit, Insert | Replace):
+        return completed(edit, model, inference)
     if not isinstance(edit, Batch):
         return edit
     edits: list[Edit] = []
-    idle: NothingToFixError | None = None
+    idle: NothingToDoError | None = None
     for step in edit.edits:
         try:
             known = concrete(step, model)
-        except NothingToFixError as error:
+            model = changed(known, model, applied(known, model))
+        except NothingToDoError as error:
             idle = error
             continue
-        model = applied(known, model)
         edits.append(known)
     if idle and not edits:
         raise idle

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from seqtui.errors import EditError
 from seqtui.model.edit import Line
-from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.kinds.catalogue import catalogue, did_you_mean
 from seqtui.model.language import After, Arguments, Name, Names, OneOf, Place, PlaceSlot, Slot
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.ties import keeping_ties, untied
@@ -98,7 +98,8 @@ class Insert(Line):
                 raise EditError("a Sequential takes no arguments; its layers are inserted one by one")
             return LayerSpec(self.name, self.kind)
         require_kind(self.kind)
-        shapes = expected_tensors(joined(parent, self.name), self.kind, self.args)
+        called = f"a {self.kind}" if self.name == ANY_NAME else joined(parent, self.name)
+        shapes = expected_tensors(called, self.kind, self.args)
         if not shapes:
             return LayerSpec(self.name, self.kind, dict(self.args))
         # A layer without a name has the count instead: two that are alike start from other numbers.
@@ -111,7 +112,7 @@ def require_kind(kind: str) -> None:
     """Raises EditError for what is no layer of torch.nn that one tensor flows through."""
     entry = catalogue().get(kind)
     if entry is None:
-        raise EditError(f"torch.nn has no layer {kind[:60]}")
+        raise EditError(f"torch.nn has no layer {kind[:60]}", did_you_mean(kind[:60], catalogue()))
     if entry.inputs:
         raise EditError(f"a {kind} takes {len(entry.inputs)} tensors ({', '.join(entry.inputs)}), a Sequential has one")
 

@@ -67,8 +67,8 @@ def _tying(tied: Mapping[str, str]) -> Change:
 
 
 def untied(layer: LayerSpec) -> LayerSpec:
-    """A copy's layers: nothing in it is tied."""
-    return replace(layer, tied={}, layers=tuple(map(untied, layer.layers)))
+    """A copy's layers: nothing in it is tied, and its arguments are an object of their own, by which it is known."""
+    return replace(layer, args=dict(layer.args), tied={}, layers=tuple(map(untied, layer.layers)))
 
 
 def sharing(model: ModelSpec, name: str) -> list[str]:

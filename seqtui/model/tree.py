@@ -341,11 +341,19 @@ def check_names(parent: str, layers: Iterable[LayerSpec], arrivals: Sequence[Lay
             where = parent or "the model"
             raise EditError(f"the layers of {where} have names, so a new one needs one too; _ is for numbered ones")
         if not is_free(name):
-            raise EditError(f"a layer cannot be called {name!r}: torch keeps that name, or it is empty or has a dot")
+            raise EditError(_why_not(name))
     for name in [layer.name for layer in layers if layer.name in names] if names else ():
         if name not in names:
             raise EditError(f"there is a layer {joined(parent, name)} already")
         names.remove(name)
+
+
+def _why_not(name: str) -> str:
+    """Why torch does not take a name."""
+    if not name:
+        return "a layer needs a name, and this one is empty"
+    reason = "a dot parts the names of a path" if "." in name else "torch's Sequential has something of that name"
+    return f"a layer cannot be called {name!r}: {reason}"
 
 
 def is_free(name: str) -> bool:

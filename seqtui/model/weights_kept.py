@@ -42,7 +42,7 @@ def expected_tensors(path: str, kind: str, args: Mapping[str, Value]) -> Shapes:
         rule.check(bound)
         shapes = {**rule.parameters(bound), **rule.buffers(bound)}
     except ArgumentError as error:
-        raise EditError(f"{path} {error}") from None
+        raise EditError(f"{path} {error}", error.hint) from None
     if not all(is_possible(shape) for shape in shapes.values()):
         raise EditError(f"{path} would have more numbers than torch can count")
     return shapes
@@ -205,6 +205,12 @@ class Planned(NamedTuple):
     num_kept: int
     num_new: int
     """Elements."""
+    num_lost: int = 0
+    """Elements of what it was that are nowhere any more; told once, whatever shared them."""
+    shared_with: str = ""
+    """The full name of the tensor that holds its numbers; of one that is dropped, of one that still does."""
+    untied_from: str = ""
+    """The full name of a tensor whose numbers were the same, not only alike."""
 
 
 def weights_plan(before: ModelSpec, after: ModelSpec) -> list[Planned]:
@@ -212,35 +218,108 @@ def weights_plan(before: ModelSpec, after: ModelSpec) -> list[Planned]:
 
     A name whose numbers come from elsewhere than from `before`, made anew or out of an earlier file, is told once.
     """
-    now, old = list(_all_tensors(after)), list(_all_tensors(before))
-    shapes = {source: tensor.shape for _, tensor in old if (source := _source(tensor))}
-    used = {_source(tensor) for _, tensor in now}
-    told = {name for name, tensor in now if _source(tensor) not in shapes}
-    gone = [
-        Planned(name, "drop", ref.name, tensor.shape, 0, 0)
-        for name, tensor in old
-        if (ref := tensor.stored) and ref not in used and name not in told
-    ]
-    return [*(_planned(name, tensor, shapes) for name, tensor in now), *gone]
+    return _Plan(before, after).rows()
 
 
-def _all_tensors(model: ModelSpec) -> Iterator[tuple[str, TensorInfo]]:
-    """(full name, tensor) of every tensor of a model."""
+class _Told(NamedTuple):
+    """A tensor of a model, for its plan."""
+
+    name: str
+    """In full."""
+    tensor: TensorInfo
+    owner: str
+    """The full name of the tensor that it shares the numbers of; empty for one that has its own."""
+
+    @property
+    def source(self) -> TensorRef | None:
+        """The stored tensor of which something is kept."""
+        ref = self.tensor.ref
+        return ref.keep if isinstance(ref, NewTensor) else ref
+
+    @property
+    def num_kept(self) -> int:
+        """Elements."""
+        if self.source is None:
+            return 0
+        return math.prod(self.tensor.ref.kept if isinstance(self.tensor.ref, NewTensor) else self.tensor.shape)
+
+
+class _Plan:
+    """What is known of two models while the rows of their plan are made."""
+
+    def __init__(self, before: ModelSpec, after: ModelSpec) -> None:
+        self.old, self.now = list(_all_tensors(before)), list(_all_tensors(after))
+        self.shapes = {told.source: told.tensor.shape for told in self.old if told.source}
+        self.one = self._owners()
+        self.most_kept: dict[TensorRef, int] = {}
+        """Of what was one, how many elements stay in the tensor that keeps most."""
+        self.keepers: dict[TensorRef, _Told] = {}
+        """The first tensor that keeps something of what was one."""
+        for told in self.now:
+            if told.source:
+                owner = self.owner_of(told.source)
+                self.most_kept[owner] = max(told.num_kept, self.most_kept.get(owner, 0))
+                self.keepers.setdefault(owner, told)
+        self.counted: set[TensorRef] = set()
+        """Of what was one, those whose loss is told."""
+
+    def _owners(self) -> dict[TensorRef, TensorRef]:
+        """The stored tensor of which each one that shared its numbers was a part."""
+        by_name = {told.name: told for told in self.old}
+        pairs = ((told.source, by_name[told.owner].source) for told in self.old if told.owner in by_name)
+        return {source: owner for source, owner in pairs if source and owner}
+
+    def owner_of(self, source: TensorRef) -> TensorRef:
+        return self.one.get(source, source)
+
+    def rows(self) -> list[Planned]:
+        before = {told.name: told for told in self.old}
+        used = {told.source for told in self.now}
+        told_names = {told.name for told in self.now if told.source not in self.shapes}
+        there = [self._row(told, before.get(told.name)) for told in self.now]
+        gone = [
+            self._gone(told, ref)
+            for told in self.old
+            if (ref := told.tensor.stored) and ref not in used and told.name not in told_names
+        ]
+        return [*there, *gone]
+
+    def _lost(self, source: TensorRef) -> int:
+        """Elements of a stored tensor that no tensor keeps, the first time that it is asked."""
+        owner = self.owner_of(source)
+        if owner in self.counted or source not in self.shapes:
+            return 0
+        self.counted.add(owner)
+        return max(math.prod(self.shapes[source]) - self.most_kept.get(owner, 0), 0)
+
+    def _row(self, told: _Told, before: _Told | None) -> Planned:
+        """What becomes of a tensor; `before` is the one that had its name."""
+        name, tensor, shared = told.name, told.tensor, told.owner
+        count, kept, source = math.prod(tensor.shape), told.num_kept, told.source
+        if source is None:
+            lost = self._lost(before.source) if before and before.source else 0
+            return Planned(name, "fresh", "", tensor.shape, 0, count, lost, shared)
+        is_whole = kept == count and self.shapes.get(source, tensor.shape) == tensor.shape
+        action: Action = "keep" if is_whole else "resize"
+        lost, parted = self._lost(source), self._untied_from(told, before)
+        return Planned(name, action, source.name, tensor.shape, kept, count - kept, lost, shared, parted)
+
+    def _untied_from(self, told: _Told, before: _Told | None) -> str:
+        """The tensor with which one shared its numbers before, and with which it does not any more."""
+        if before is None or before.source is None or before.source != told.source:
+            return ""
+        keeper = self.keepers[self.owner_of(before.source)]
+        is_parted = (told.owner or told.name) != (keeper.owner or keeper.name) and keeper.source != told.source
+        return keeper.name if is_parted else ""
+
+    def _gone(self, told: _Told, ref: TensorRef) -> Planned:
+        keeper = self.keepers.get(self.owner_of(ref))
+        heir = keeper.name if keeper else ""
+        return Planned(told.name, "drop", ref.name, told.tensor.shape, 0, 0, self._lost(ref), heir)
+
+
+def _all_tensors(model: ModelSpec) -> Iterator[_Told]:
+    """Every tensor of a model."""
     for path, layer in walk_layer("", model.root):
         for tensor in layer.tensors:
-            yield joined(path, tensor.name), tensor
-
-
-def _source(tensor: TensorInfo) -> TensorRef | None:
-    """The stored tensor of which something is kept."""
-    return tensor.ref.keep if isinstance(tensor.ref, NewTensor) else tensor.ref
-
-
-def _planned(name: str, tensor: TensorInfo, shapes: Mapping[TensorRef, Shape]) -> Planned:
-    """What becomes of a tensor; `shapes` are those that tensors had of which something is kept."""
-    count, source = math.prod(tensor.shape), _source(tensor)
-    if source is None:
-        return Planned(name, "fresh", "", tensor.shape, 0, count)
-    kept = math.prod(tensor.ref.kept) if isinstance(tensor.ref, NewTensor) else count
-    is_whole = kept == count and shapes.get(source, tensor.shape) == tensor.shape
-    return Planned(name, "keep" if is_whole else "resize", source.name, tensor.shape, kept, count - kept)
+            yield _Told(joined(path, tensor.name), tensor, layer.tied.get(tensor.name, ""))

@@ -42,6 +42,12 @@ class Action(NamedTuple):
     short: str = ""
     """For the footer; empty where it does not stand there."""
     doer: Doer = "pane"
+    also: tuple[Pane, ...] = ()
+    """Other panes where the key holds: only for what no pane does itself."""
+
+    def holds_in(self, pane: Pane) -> bool:
+        """Whether the key is one of a pane's."""
+        return pane == self.pane or pane in self.also
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -94,8 +100,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("edit.source", "everywhere", ("E",), "Edit as Python in $EDITOR", "editor", doer="editor"),
     Action("rename", "table", ("r",), "Rename", "rename", doer="editor"),
     Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", doer="command"),
-    Action("toggle", "table", ("t",), "On or off: dropout, or any other layer bypassed", "on/off", doer="command"),
-    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", doer="command"),
+    Action(
+        "toggle",
+        "table",
+        ("t",),
+        "On or off: dropout, or any other layer bypassed",
+        "on/off",
+        doer="command",
+        also=("run",),
+    ),
+    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", doer="command", also=("run",)),
     Action("freeze", "table", ("F",), "Freeze or unfreeze parameters", doer="command"),
     Action("copy", "table", ("c",), "Copy below, under a free name", doer="command"),
     Action("yank", "table", ("y",), "Yank layers", doer="editor"),
@@ -133,13 +147,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("run.input", "run", ("i",), "Choose the input: normal, zeros, ones, a file", "fed", doer="runner"),
     Action("run.backward", "run", ("b",), "With backward: gradients too", "backward", doer="runner"),
     Action("run.passes", "run", ("p",), "Number of passes", "passes", doer="runner"),
-    Action("run.cancel", "run", ("x",), "Cancel the run", "cancel", doer="runner"),
+    Action("run.cancel", "run", ("x",), "Cancel the run; again: end torch's process", "cancel", doer="runner"),
     Action("run.maps", "run", ("m",), "Feature maps of the layer under the cursor, or numbers", "maps"),
     Action("maps.next", "run", ("right_parenthesis",), "Next feature maps"),
     Action("maps.prev", "run", ("left_parenthesis",), "Previous feature maps"),
     Action("copy.code", "code", ("y",), "Copy the code (OSC 52)", "copy"),
-    Action("problem.open", "problems", ("enter",), "To the layer", "to the layer"),
-    Action("problem.fix", "problems", ("exclamation_mark",), "Apply the first fix of this problem"),
+    Action("problem.open", "problems", ("enter",), "To the layer of a problem; a fix: apply it", "choose"),
+    Action("problem.fix", "problems", ("exclamation_mark",), "Apply the fix here, or the first of this problem"),
 )
 
 KEY_SIGNS: dict[str, str] = {
@@ -193,5 +207,5 @@ def bindings(*panes: Pane) -> list[Binding]:
             priority=action.id in ("quit.now", "suspend"),
         )
         for action in ACTIONS
-        if action.pane in panes
+        if any(map(action.holds_in, panes))
     ]

@@ -145,8 +145,12 @@ class SeqtuiApp(App[int]):
     async def action_palette(self) -> None:
         await self.action_command_palette()
 
-    def action_theme(self) -> None:
-        self.action_change_theme()
+    async def action_theme(self) -> None:
+        from textual.theme import ThemeProvider
+
+        from seqtui.tui.palette import Palette
+
+        await self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
 
     def action_suspend(self) -> None:
         self.action_suspend_process()
@@ -159,7 +163,9 @@ class SeqtuiApp(App[int]):
             self.screen.dismiss(None)
 
     async def action_quit_now(self) -> None:
-        """Leave; where there are edits that are not saved, ask what becomes of them."""
+        """Leave, after a save that is under way; where there are edits that are not saved, ask what becomes of them."""
+        if any(screen.quits_when_saved() for screen in self.screen_stack if isinstance(screen, ModelScreen)):
+            return
         if not self.workspace.is_changed:
             self.exit()
             return
@@ -177,4 +183,4 @@ class SeqtuiApp(App[int]):
         elif choice == "s":
             for screen in self.screen_stack:
                 if isinstance(screen, ModelScreen):
-                    self.run_worker(screen.editor.ask_to_save(and_quit=True))
+                    self.run_worker(screen.editor.saver.ask(and_quit=True))

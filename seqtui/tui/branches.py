@@ -6,12 +6,12 @@ A branch once opened is kept when it closes, so that at a million rows opening a
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
 from seqtui.model.spec import Deferred, ModelSpec
-from seqtui.rows import Row, model_row, rows_below
+from seqtui.rows import Row, model_row, rows_below, sharers_of
 
 AT_ONCE = 2000
 """Rows up to which a model is shown with all its containers open; of a larger one the outer levels are."""
@@ -33,15 +33,21 @@ class _Closed(NamedTuple):
 class Branches:
     """Visible rows, and which branches are open."""
 
-    def __init__(self, model: ModelSpec) -> None:
+    def __init__(self, model: ModelSpec, like: Branches | None = None) -> None:
+        """With what is open in `like`, another state of the same model; without one, containers are open."""
         self.root = model_row(model)
+        self.sharers: Mapping[str, list[str]] = sharers_of(model.root)
+        """Full name of a tensor that owns its numbers -> those of the others that are tied to it."""
         self._depth_open = _levels_within(self.root)
         self._closed: dict[str, _Closed] = {}
         """By path of the branch."""
         self.open_paths: set[str] = set()
         self.rows: list[Row] = [self.root]
         self._depths = bytearray([0])
-        if self.root.can_open:
+        if like is not None:
+            self.open_paths = set(like.open_paths)
+            self._show(rows_below(self.root, self.is_open) if self.is_open(self.root) else iter(()))
+        elif self.root.can_open:
             self.open(0)
 
     def is_open(self, row: Row) -> bool:
@@ -115,10 +121,9 @@ class Branches:
             index = below
         return index
 
-    def open_like(self, other: Branches) -> None:
-        """Open what is open in another state of the same model."""
-        self.open_paths = set(other.open_paths)
-        self._show(rows_below(self.root, self.is_open) if self.is_open(self.root) else iter(()))
+    def is_like(self, other: Branches) -> bool:
+        """Whether rows of the same names are shown."""
+        return [row.path for row in self.rows] == [row.path for row in other.rows]
 
     def all_rows(self) -> Iterator[Row]:
         """Every layer and tensor in order, hidden ones too; not the model."""
@@ -135,11 +140,14 @@ class Branches:
 
     def _child_towards(self, index: int, path: str, is_tensor: bool | None) -> int | None:
         at, end = index + 1, self.end(index)
-        while at < end:
+        depth = self._depths[index] + 1
+        while 0 <= at < end:
             below = self.rows[at]
-            if self._is_there(below, path, is_tensor) or (below.can_open and path.startswith(f"{below.path}.")):
+            if path.startswith(below.path) and (
+                self._is_there(below, path, is_tensor) or (below.can_open and path.startswith(f"{below.path}."))
+            ):
                 return at
-            at = self.end(at)
+            at = self._depths.find(depth, at + 1, end)
         return None
 
     def _opens_at_first(self, row: Row) -> bool:

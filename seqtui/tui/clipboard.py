@@ -31,3 +31,11 @@ def copy(screen: ModelScreen, text: str) -> None:
         return
     screen.app.copy_to_clipboard(text)
     screen.tell(f"Sent to the terminal's clipboard: {text}")
+
+
+def copy_name(screen: ModelScreen) -> None:
+    """Send the name of what is under the cursor."""
+    if path := screen.table.row.path:
+        copy(screen, path)
+    else:
+        screen.warn("The model itself has no name; move to a layer or a tensor.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from seqtui.errors import EditError
 from seqtui.model.content_edits import Disable, Enable, Replace, Set
@@ -19,10 +19,12 @@ from seqtui.model.layer_names import free_copy_name
 from seqtui.model.problems import Fix
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.structure_edits import Copy, Group, Insert, Move, Remove, Ungroup
-from seqtui.model.tensor_edits import Cast, Fill, Freeze, Unfreeze
-from seqtui.model.tree import ANY_NAME, is_numbered, joined, layer_at
+from seqtui.model.tensor_edits import Cast, Drop, Fill, Freeze, Unfreeze
+from seqtui.model.tree import is_chain, layer_at, outermost
 from seqtui.outlook import mended, outlook
 from seqtui.rows import Row
+from seqtui.tui.landing import first_new, same_layer
+from seqtui.tui.pasting import copies, moves, steps
 
 
 class Yanked(NamedTuple):
@@ -69,17 +71,35 @@ def _batch(edits: list[Edit]) -> Edit:
 
 
 def _remove(chosen: Selection) -> Edit:
+    """Layers of a Sequential are taken out; of what stands in no Sequential, single tensors are dropped."""
+    if chosen.row.tensor and not chosen.marks and not _is_sure(chosen.model, chosen.row.path.rpartition(".")[0]):
+        return Drop((chosen.row.path,))
+    for path in chosen.paths:
+        if not _is_sure(chosen.model, path):
+            reason = f"{path} cannot be removed: how the layers are connected is not known"
+            raise EditError(reason, f"d on a tensor drops that, :{Drop((path,))} all in it.")
     return Remove(chosen.paths)
 
 
+def _is_sure(model: ModelSpec, path: str) -> bool:
+    """Whether a layer stands in a Sequential as one of its layers, so that it can be taken out."""
+    return bool(path) and layer_at(model, path).is_called and is_chain(layer_at(model, path.rpartition(".")[0]))
+
+
 def _copy(chosen: Selection) -> Edit:
-    parent, _, name = chosen.path.rpartition(".")
-    return Copy(chosen.path, free_copy_name(layer_at(chosen.model, parent).layers, name))
+    """A copy below; of several layers, all below the last."""
+    *_, last = paths = outermost(chosen.paths)
+    if len(paths) > 1:
+        return _batch(copies(chosen.model, paths, Place("after", last)))
+    parent, _, name = last.rpartition(".")
+    return Copy(last, free_copy_name(layer_at(chosen.model, parent).layers, name))
 
 
-def _move(where: str) -> Callable[[Selection], Edit]:
+def _move(where: Literal["up", "down"]) -> Callable[[Selection], Edit]:
     def move(chosen: Selection) -> Edit:
-        return Move(chosen.path, Place("up" if where == "up" else "down"))
+        if not chosen.marks:
+            return Move(chosen.path, Place(where))
+        return _batch(steps(chosen.model, outermost(chosen.marks), is_up=where == "up"))
 
     return move
 
@@ -128,52 +148,14 @@ def _parent_of(path: str) -> str:
     return parent
 
 
-def _paste(where: str) -> Callable[[Selection], Edit]:
+def _paste(where: Literal["before", "after"]) -> Callable[[Selection], Edit]:
     def paste(chosen: Selection) -> Edit:
         if not chosen.yanked.paths:
             raise EditError("there is nothing to paste: y yanks layers, x cuts them")
-        target = Place("before" if where == "before" else "after", chosen.path)
-        if chosen.yanked.is_cut:
-            return _batch(_moves(chosen, target))
-        return _batch(_copies(chosen, target))
+        put = moves if chosen.yanked.is_cut else copies
+        return _batch(put(chosen.model, outermost(chosen.yanked.paths), Place(where, chosen.path)))
 
     return paste
-
-
-def _copies(chosen: Selection, target: Place) -> list[Edit]:
-    """A copy of each yanked layer, in their order, at the target."""
-    parent = target.path.rpartition(".")[0]
-    there = layer_at(chosen.model, parent).layers
-    taken: list[str] = []
-    edits: list[Edit] = []
-    after = target.path
-    for path in chosen.yanked.paths:
-        name = free_copy_name(there, path.rpartition(".")[2], taken)
-        if name == ANY_NAME and len(chosen.yanked.paths) > 1:
-            raise EditError("in a numbered Sequential layers are pasted one by one")
-        edits.append(Copy(path, name, after))
-        taken.append(name)
-        after = joined(parent, name)
-    if target.where == "before":
-        first = joined(parent, taken[0]) if taken[0] != ANY_NAME else _next_number(target.path)
-        edits.append(Move(target.path, Place("after", after if len(taken) > 1 else first)))
-    return edits
-
-
-def _next_number(path: str) -> str:
-    """The path of the layer after a numbered one."""
-    parent, _, name = path.rpartition(".")
-    return joined(parent, str(int(name) + 1))
-
-
-def _moves(chosen: Selection, target: Place) -> list[Edit]:
-    """The cut layers at the target, in their order."""
-    paths = [path for path in chosen.yanked.paths if path != target.path]
-    if not paths:
-        raise EditError("that is where it stands already")
-    if len(paths) > 1 and is_numbered(layer_at(chosen.model, paths[0].rpartition(".")[0]).layers):
-        raise EditError("in a numbered Sequential layers are moved one by one")
-    return [Move(path, target) for path in (paths if target.where == "before" else reversed(paths))]
 
 
 def _fix(chosen: Selection) -> Edit:
@@ -195,6 +177,19 @@ COMMANDS: dict[str, Callable[[Selection], Edit]] = {
     "paste.before": _paste("before"),
 }
 """The actions that need nothing but what is selected."""
+
+PUTTING = ("copy", "paste", "paste.before")
+"""Those that put layers somewhere, where the cursor goes then."""
+
+
+def put_by(name: str, chosen: Selection, model: ModelSpec) -> str:
+    """The path of the first layer that an action put somewhere, in the model after it; empty for all other actions."""
+    if name not in PUTTING:
+        return ""
+    if name != "copy" and chosen.yanked.is_cut:
+        path = next(path for path in chosen.yanked.paths if path != chosen.path)
+        return same_layer(model, path, layer_at(chosen.model, path))
+    return first_new(chosen.model, model)
 
 
 CHANGES = (Insert, Replace, Set)

@@ -1,8 +1,9 @@
-"""What a half-typed ':' line may go on with: verbs, paths, kinds, arguments, places. Right takes it over."""
+"""What a half-typed ':' line may go on with: verbs, paths, kinds, arguments, places. Right and Tab take it over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from textual.suggester import Suggester
 
@@ -16,6 +17,8 @@ from seqtui.model.tree import joined
 
 MOST_PATHS = 2000
 """Layers and tensors that are gone through for a letter."""
+MOST_PROPOSALS = 200
+"""Words that tab goes through."""
 BESIDE = ("before", "after")
 ENDS = ("first", "last")
 
@@ -29,10 +32,17 @@ class LineSuggester(Suggester):
         self.words = (*VERBS, *words)
 
     async def get_suggestion(self, value: str) -> str | None:
-        head, blank, partial = value.rpartition(" ")
-        found = (word for word in self.candidates(head.split()) if word.startswith(partial) and word != partial)
-        first = next(found, None)
-        return None if first is None or not (partial or head) else f"{head}{blank}{first}"
+        return next(self._lines(value), None) if value else None
+
+    def proposals(self, line: str) -> list[str]:
+        """The whole lines that a line may become with its last word, each once."""
+        return list(islice(dict.fromkeys(self._lines(line)), MOST_PROPOSALS))
+
+    def _lines(self, line: str) -> Iterator[str]:
+        head, blank, partial = line.rpartition(" ")
+        for word in self.candidates(head.split()):
+            if word.startswith(partial) and word != partial:
+                yield f"{head}{blank}{word}"
 
     def candidates(self, words: list[str]) -> Iterable[str]:
         """What may stand after some whole words."""

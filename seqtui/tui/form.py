@@ -13,12 +13,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from seqtui.draft import Draft, choices_of, edit_of, parameters, stepped, text_of
 from seqtui.errors import EditError
 from seqtui.model.edit import Batch, Edit
+from seqtui.model.infer import Inference
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.kind import Signal
 from seqtui.model.language import read_value
@@ -28,7 +28,8 @@ from seqtui.outlook import Outlook, cost_words, mended, outlook, weights_words
 from seqtui.rows import description
 from seqtui.safe_text import safe_text
 from seqtui.table import cell_width, fit
-from seqtui.tui.editor import made_by
+from seqtui.tui.landing import made_by
+from seqtui.tui.prompts import Question
 from seqtui.view import View
 from seqtui.words import flow, plural
 
@@ -71,8 +72,9 @@ class Field(Input):
             self._put(text_of(new))
 
     def _put(self, text: str) -> None:
+        """Show another value, all of it selected: what is typed next takes its place."""
         self.value = text
-        self.cursor_position = len(text)
+        self.action_select_all()
 
     def insert_text_at_cursor(self, text: str) -> None:
         """What is typed, early or now; a word of few is chosen by its first letter, the next by a blank."""
@@ -104,7 +106,7 @@ class Prospect(NamedTuple):
     """The same with fixes of what it would break, where there are some."""
 
 
-class Form(ModalScreen[Edit | None]):
+class Form(Question[Edit | None]):
     """The arguments of a layer; ends in the edit, or None."""
 
     DEFAULT_CSS = """
@@ -146,6 +148,8 @@ class Form(ModalScreen[Edit | None]):
         self.draft = draft
         self.is_fresh = False
         self.is_fixing = False
+        self._inferred = view.inference
+        """The model's shapes, with the steps of the last look: the next value leaves most of them as they are."""
         self._seen: dict[str | None, str] = {}
         """The values that are shown for: Textual tells also of those that the fields begin with."""
 
@@ -217,10 +221,12 @@ class Form(ModalScreen[Edit | None]):
 
     def prospect(self) -> Prospect:
         """What the fields come to. Raises EditError where that cannot be done."""
-        model, inference = self.view.model, self.view.inference
+        model, inferred = self.view.model, self._inferred
         name, args = self.read()
-        plain = outlook(model, inference, edit_of(self.draft, name, args, self.is_fresh))
-        return Prospect(plain, mended(model, inference, plain) if plain.caused else None)
+        plain = outlook(model, inferred, edit_of(self.draft, name, args, self.is_fresh))
+        steps = {**self.view.inference.steps, **plain.inference.steps}
+        self._inferred = Inference(self.view.inference.infos, steps)
+        return Prospect(plain, mended(model, inferred, plain) if plain.caused else None)
 
     def action_apply(self) -> None:
         """End in the edit; where it cannot be done that is shown already, and nothing happens."""

@@ -18,6 +18,7 @@ from seqtui.rows import Row
 from seqtui.table import Layout
 from seqtui.tui.actions import bindings
 from seqtui.tui.branches import Branches
+from seqtui.tui.marks import Marks
 from seqtui.tui.movement import Movement
 from seqtui.tui.search import Index, Place
 from seqtui.tui.texts import TableText
@@ -65,10 +66,8 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self._sample: list[list[str]] = []
         self._inks: dict[str, Style] = {}
         self._base = Style()
-        self.marks: set[str] = set()
-        """Paths of the layers that the next edit is about."""
-        self._range_from = ""
-        """Where a range of marks began; empty outside one."""
+        self.marks = Marks()
+        """The layers that the next edit is about."""
         self.set_reactive(LayerTable.view, view)
 
     @property
@@ -81,18 +80,18 @@ class LayerTable(Movement, ScrollView, can_focus=True):
     def watch_view(self, old: View | None, new: View | None) -> None:
         if old is None or new is None:
             return
+        before = self.branches
         if old.model.root is not new.model.root:
-            place, before = Place.of(self.row), self.branches
-            self.branches = Branches(new.model)
-            self.branches.open_like(before)
+            place = Place.of(self.row)
+            self.branches = Branches(new.model, before)
             self.index = Index(self.branches.all_rows())
             here = self.branches.reveal(*place)
             if here is None:  # gone: of another file the first row, else what stands there now
                 here = min(self.cursor, len(self.branches.rows) - 1) if old.opened is new.opened else 0
             self.set_reactive(LayerTable.cursor, here)
-            self.marks = set()
-        if old.opened is new.opened:
-            self._folded()
+            self.marks = self.marks.after(old.model, new.model)
+        if old.opened is new.opened or before.is_like(self.branches):
+            self._folded()  # what is only saved moves no column
         else:
             self._rearrange()
         self._scroll_to_cursor()
@@ -101,6 +100,9 @@ class LayerTable(Movement, ScrollView, can_focus=True):
     def watch_cursor(self, old: int, new: int) -> None:
         self._scroll_to_cursor()
         top = self.scroll_offset.y - 1
+        if self.marks.has_range:
+            self.marks.reach(self.branches.rows, new)
+            self.refresh()
         self.refresh(Region(0, old - top, self.size.width, 1), Region(0, new - top, self.size.width, 1))
         self.post_message(self.Highlighted(self.row))
 
@@ -161,8 +163,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             row, is_cursor = self.branches.rows[index], index == self.cursor
             if is_cursor:
                 base = base + Style(bgcolor=self.get_component_rich_style("layer-table--cursor").bgcolor)
-            is_marked = row.path in self.marks and row.tensor is None
-            pieces = self._text.row(row, self.columns(), is_cursor, is_marked, self.needle)
+            pieces = self._text.row(row, self.columns(), is_cursor, row in self.marks, self.needle)
         segments = [Segment(text, base + self._ink(ink) if ink else base) for text, ink in pieces]
         return Strip(segments).adjust_cell_length(width, base)
 
@@ -200,48 +201,41 @@ class LayerTable(Movement, ScrollView, can_focus=True):
 
     def marked(self) -> tuple[str, ...]:
         """The marked layers in the order of the rows."""
-        if self._range_from:
-            self._end_range()
-        return tuple(row.path for row in self.branches.rows if row.path in self.marks and row.tensor is None)
+        if not self.marks:
+            return ()
+        self.marks.end()
+        return tuple(row.path for row in self.branches.rows if row in self.marks)
 
     def action_mark(self) -> None:
         """Mark the layer, or take its mark off, and go down."""
         if self.row.tensor is None and self.row.path:
-            self.marks ^= {self.row.path}
+            self.marks.paths ^= {self.row.path}
         self.refresh()
         self.move_rows(1)
 
     def action_range(self) -> None:
         """Begin a range of marks, or end it here."""
-        if self._range_from:
-            self._end_range()
+        if self.marks.has_range:
+            self.marks.end()
         else:
-            self._range_from = self.row.path
-            self.marks |= {self.row.path} - {""}
+            self.marks.begin(self.row)
+            self.app.clear_notifications()
+            self.notify("A range of marks: move to its other end; v ends it, escape forgets it.", markup=False)
         self.refresh()
-
-    def _end_range(self) -> None:
-        """Mark the layers from where the range began, those that stand beside it."""
-        start, self._range_from = self.branches.reveal(self._range_from), ""
-        parent = self.row.path.rpartition(".")[0]
-        first, last = sorted((self.cursor if start is None else start, self.cursor))
-        rows = self.branches.rows[first : last + 1]
-        self.marks |= {r.path for r in rows if r.path and r.tensor is None and r.path.rpartition(".")[0] == parent}
 
     def action_mark_all(self) -> None:
         """Mark all layers that match the search, or without one take marks off and mark the others."""
         layers = [row.path for row in self.branches.rows if row.path and row.tensor is None]
         if self.needle:
             needle = self.needle.casefold()
-            self.marks |= {path for path in layers if needle in path.rpartition(".")[2].casefold()}
+            self.marks.paths |= {path for path in layers if needle in path.rpartition(".")[2].casefold()}
         else:
-            self.marks = set(layers) - self.marks
+            self.marks = Marks(set(layers) - self.marks.paths)
         self.refresh()
 
     def clear_marks(self) -> bool:
         """Take all marks off; whether there were any."""
-        had_any = bool(self.marks or self._range_from)
-        self.marks, self._range_from = set(), ""
+        had_any, self.marks = bool(self.marks), Marks()
         self.refresh()
         return had_any
 

@@ -20,6 +20,7 @@ from textual.timer import Timer
 from seqtui.errors import SeqtuiError
 from seqtui.formats import open_model
 from seqtui.model.inputs import input_text, parse_input
+from seqtui.model.spec import InputSpec
 from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import Action, Pane, bindings, method_name
@@ -112,7 +113,7 @@ class ModelScreen(Screen[None]):
         if self.select:
             self.go_to(self.select)
         self.call_after_refresh(_collect_garbage_again)
-        self.call_after_refresh(self.run_worker, self._start_journal, exclusive=False)
+        self.call_after_refresh(self.run_worker, self.start_journal, exclusive=False)
         self.call_after_refresh(self._follow_soon)
 
     @property
@@ -182,16 +183,15 @@ class ModelScreen(Screen[None]):
     def on_problems_tab_fix_wanted(self, message: ProblemsTab.FixWanted) -> None:
         self.editor.do(lambda _: message.edit)
 
-    def on_descendant_focus(self) -> None:
-        self._write_keys()
+    def write_keys(self) -> None:
+        """Show the keys that matter now."""
+        is_torch_busy = self._runner is not None and self._runner.is_busy
+        has_shapes = self.workspace.view.model.is_sequential
+        for line in self.query(KeyLine):  # torch may answer when the screen is gone
+            line.panes = self.panes_with_keys
+            line.useless = useless_keys(self.is_on_table, self.is_wide, has_shapes, is_torch_busy)
 
-    def on_resize(self) -> None:
-        self._write_keys()
-
-    def _write_keys(self) -> None:
-        line = self.query_one(KeyLine)
-        line.panes = self.panes_with_keys
-        line.useless = useless_keys(self.is_on_table, self.is_wide, self.workspace.view.model.is_sequential)
+    on_descendant_focus = on_resize = write_keys
 
     @property
     def panes_with_keys(self) -> tuple[Pane, ...]:
@@ -205,7 +205,7 @@ class ModelScreen(Screen[None]):
         await self.detail.show(tab)
         if focus or not self.is_wide or not self.is_on_table:
             self.detail.focus_tab()
-            self._write_keys()
+            self.write_keys()
 
     async def action_tab(self, tab: int) -> None:
         await self.show_tab(tab, focus=False)
@@ -273,11 +273,13 @@ class ModelScreen(Screen[None]):
             self._editor = Editor(self)
         return self._editor
 
-    async def _start_journal(self) -> None:
-        """Keep edits on disk; what an earlier session left is offered."""
+    async def start_journal(self) -> None:
+        """Keep edits on disk; what earlier sessions left is offered, one after the other."""
         pending = await asyncio.to_thread(self.workspace.start_journal)
         if pending:
-            await self.editor.offer_recovery(pending)
+            from seqtui.tui.recovery import offer_recovery
+
+            await offer_recovery(self, pending)
         elif not self.workspace.opened.path and not self.workspace.model.inputs:
             await self.editor.ask_input()
         elif self.workspace.read_only:
@@ -286,15 +288,17 @@ class ModelScreen(Screen[None]):
 
     def tell_trouble(self) -> None:
         """What went wrong with the keeping of edits, once."""
-        if self.workspace.trouble:
-            self.warn(self.workspace.trouble)
-            self.workspace.trouble = ""
+        if trouble := self.workspace.take_trouble():
+            self.warn(f"{trouble[:1].upper()}{trouble[1:]}.")
 
     def show_model(self, path: str = "") -> None:
         """Show the workspace as it is now, with the cursor on a layer or a tensor."""
         self.view = self.workspace.view
         if path and path != self.table.row.path:
             self.table.go_to(path)
+
+    def quits_when_saved(self) -> bool:
+        return self._editor is not None and self._editor.saver.quits_when_saved()
 
     def action_command_deed(self, name: str) -> None:
         """What a key of the table of commands does."""
@@ -348,11 +352,15 @@ class ModelScreen(Screen[None]):
             return
         old = input_text(model.inputs[0]) if model.inputs else ""
         # not from a worker: the letters after the key must find the question there
-        await self.app.push_screen(Ask("input shape ", old, parse_input), self._look_with)
+        await self.app.push_screen(Ask("input shape ", old, self._fed), self._look_with)
+
+    def _fed(self, answer: str) -> InputSpec:
+        """What is asked for, of the model's own type where none is named. Raises UsageError."""
+        return parse_input(answer, self.workspace.view.model)
 
     def _look_with(self, answer: str | None) -> None:
         if answer is not None:
-            self.workspace.set_input(parse_input(answer))
+            self.workspace.set_input(self._fed(answer))
             self.view = self.workspace.view
 
     def go_on_with(self, path: str) -> None:
@@ -384,10 +392,7 @@ class ModelScreen(Screen[None]):
     def action_copy_name(self) -> None:
         from seqtui.tui import clipboard
 
-        if path := self.table.row.path:
-            clipboard.copy(self, path)
-        else:
-            self.warn("The model itself has no name; move to a layer or a tensor.")
+        clipboard.copy_name(self)
 
     def action_copy_command(self) -> None:
         from seqtui.tui import clipboard

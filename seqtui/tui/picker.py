@@ -5,7 +5,7 @@ It changes nothing: what it ends in is an edit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -16,7 +16,6 @@ from textual.content import Content
 from textual.fuzzy import Matcher
 from textual.message import Message
 from textual.reactive import reactive
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -37,12 +36,26 @@ from seqtui.table import cell_width, fit
 from seqtui.tui import fuzzy
 from seqtui.tui.form import Form
 from seqtui.tui.movement import Movement
+from seqtui.tui.prompts import Question
 from seqtui.view import View
 from seqtui.words import output_words, plural, shape_words
 
 OUTPUT = 24
 """Cells that the shapes that would come out get at the most."""
 SEQUENTIAL = "layers one after another; empty at first"
+FEATURES = ("Embedding", "Linear", "ReLU", "BatchNorm1d", "Dropout", "LayerNorm", "GELU", "Sigmoid", "Tanh", "Softmax")
+STEPS = ("Linear", "Conv1d", "ReLU", "LayerNorm", "BatchNorm1d", "Dropout", "MaxPool1d", "Flatten", "GELU", "LSTM")
+IMAGES = (
+    *("Conv2d", "ReLU", "BatchNorm2d", "MaxPool2d", "Dropout", "Linear", "Flatten"),
+    *("AdaptiveAvgPool2d", "AvgPool2d", "Dropout2d", "Upsample", "GELU"),
+)
+VOLUMES = ("Conv3d", "ReLU", "BatchNorm3d", "MaxPool3d", "Dropout", "Linear", "Flatten", "AdaptiveAvgPool3d")
+COMMON: Mapping[int, Sequence[str]] = {2: FEATURES, 3: STEPS, 4: IMAGES, 5: VOLUMES}
+"""By the number of dimensions that arrive, what is added most, which comes first while no letter is typed.
+
+Where it is not known what arrives, it is taken for images.
+"""
+ENDS = {"first": "at the start", "last": "at the end"}
 
 
 class Offer(NamedTuple):
@@ -61,7 +74,8 @@ class Offer(NamedTuple):
 def place_of(row: Row, where: str, is_open: bool) -> Place:
     """Where a layer goes that is added `after` a row or `before` it.
 
-    After the model itself, and after a container that is open or empty, means last inside.
+    After a container that is open or empty means inside, as in outlines and lists of graphic layers, and at its end,
+    where a Sequential grows; so it does after the model itself. After one that is closed means beside it.
     """
     path = row.path.rpartition(".")[0] if row.tensor else row.path
     is_inside = row.tensor is None and row.layer.kind == "Sequential" and (is_open or not row.layer.layers)
@@ -78,9 +92,10 @@ def offer_at(view: View, place: Place) -> Offer:
     shape = (arriving[0].shape if len(arriving) == 1 else tuple(x.shape for x in arriving)) if arriving else None
     block = free_name(layer_at(view.model, spot.parent).layers, "Sequential")
     additions.append(Addition("Sequential", "container", SEQUENTIAL, block, {}, (), shape, 0, ""))
-    inside = f" in {place.path}" if place.path else ""
-    title = f"{place.where} {place.path}" if place.where in ("before", "after") else f"{place.where}{inside}"
-    return Offer(f"add {title}", arriving, additions, lambda addition: adding(place, addition), "add")
+    title = ENDS.get(place.where, f"{place.where} {place.path}")
+    inside = f" of {place.path}, inside" if place.where in ENDS and place.path else ""
+    ordered = common_first(additions, arriving)
+    return Offer(f"add {title}{inside}", arriving, ordered, lambda addition: adding(place, addition), "add")
 
 
 def offer_for(view: View, path: str) -> Offer:
@@ -89,11 +104,24 @@ def offer_for(view: View, path: str) -> Offer:
     additions = [item for item in replaceable(view.model, view.inference, path) if item.kind != layer.kind]
     arriving = arriving_at(view.model, view.inference, spot_of(view.model, path))
     title = f"replace {path}, {layer.kind}, by"
-    return Offer(title, arriving, additions, lambda addition: replacing(path, layer, addition), "replace")
+    ordered = common_first(additions, arriving)
+    return Offer(title, arriving, ordered, lambda addition: replacing(path, layer, addition), "replace")
+
+
+def common_first(additions: Sequence[Addition], arriving: tuple[Signal, ...]) -> list[Addition]:
+    """What is added most where this arrives, then the others, last those that would take the batch for channels."""
+    dims = len(arriving[0].shape) if len(arriving) == 1 else 0
+    order = {kind: place for place, kind in enumerate(COMMON.get(dims, IMAGES))}
+    return sorted(additions, key=lambda item: (_has_no_batch(item.kind, dims), order.get(item.kind, len(order))))
+
+
+def _has_no_batch(kind: str, dims: int) -> bool:
+    """Whether so many dimensions are an image without a batch for a kind, by its name: of BatchNorm1d two are none."""
+    return kind.endswith(f"{dims - 1}d") and not kind.startswith("BatchNorm")
 
 
 def found(additions: Sequence[Addition], wanted: str) -> list[Addition]:
-    """Those whose kind or description holds what is typed: that fit first, and of these the best match first."""
+    """Those whose kind or description holds what is typed: those that fit first, of these the best match."""
     matcher = Matcher(wanted)
     scores = {item.kind: fuzzy.score(matcher, item.kind) if wanted else 1.0 for item in additions}
     for item in additions:
@@ -180,7 +208,7 @@ class KindList(Movement, Widget):
                 self.post_message(self.Chosen())
 
 
-class Picker(ModalScreen[Edit | None]):
+class Picker(Question[Edit | None]):
     """A kind for a place; ends in the edit that puts it there, or None."""
 
     DEFAULT_CSS = """

@@ -1,4 +1,8 @@
-"""The questions: one line at the bottom that takes text, and the list of keys."""
+"""The questions: one line at the bottom that takes text, a key for each answer, and the list of keys.
+
+Over a slow line keys come in bursts, and a question may come while somebody types: it is answered by what was meant
+for it alone.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,37 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
-from textual.suggester import Suggester
+from textual.screen import ModalScreen, ScreenResultType
+from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from seqtui.errors import SeqtuiError
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import ACTIONS, PANES, Action, Pane, key_sign
 
+HANDS_OFF = 0.5
+"""Seconds without a key after which a question that came by itself takes the next one for its answer."""
 
-class Ask(ModalScreen[str | None]):
+
+class Question(ModalScreen[ScreenResultType]):
+    """What lies over the model until it is answered, by the first key that does: the next of a burst comes too late."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+
+class Ask(Question[str | None]):
     """One line of text, checked as it is typed; None when it is cancelled."""
 
     DEFAULT_CSS = """
     Ask { align: left bottom; }
-    #ask { height: 2; background: $surface; }
-    #ask-remark { color: $foreground-muted; padding: 0 1; height: 1; }
+    #ask { height: auto; background: $surface; }
+    #ask-remark { color: $foreground-muted; padding: 0 1; height: auto; min-height: 1; max-height: 4; }
     #ask Horizontal { height: 1; padding: 0 1; }
     #ask-question { width: auto; color: $text-primary; }
     #ask Input { width: 1fr; background: $surface; }
@@ -34,21 +49,28 @@ class Ask(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
     def __init__(
-        self, question: str, answer: str, check: Callable[[str], object], suggester: Suggester | None = None
+        self, question: str, answer: str, check: Callable[[str], object], note: Callable[[str], str] = lambda _: ""
     ) -> None:
-        """`check` raises SeqtuiError, whose sentence is shown, while the text will not do."""
+        """`check` raises SeqtuiError, whose sentence is shown, while the text will not do.
+
+        `note` says what is to be known of one that will.
+        """
         super().__init__()
-        self.suggester = suggester
         self.question = question
         self.answer = answer
         self.check = check
+        self.note = note
 
     def compose(self) -> ComposeResult:
         with Vertical(id="ask"):
             yield Static(id="ask-remark", markup=False)
             with Horizontal():
                 yield Static(self.question, id="ask-question", markup=False)
-                yield Input(self.answer, compact=True, select_on_focus=False, suggester=self.suggester)
+                yield self.line()
+
+    def line(self) -> Input:
+        """What is typed into."""
+        return Input(self.answer, compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already
@@ -58,20 +80,26 @@ class Ask(ModalScreen[str | None]):
         try:
             self.check(text)
         except SeqtuiError as error:
-            return f"{error.line()}. {safe_text(error.hint)}".rstrip(". ")
+            return safe_text(f"{error.message}. {error.hint}".rstrip(". "), limit=2000)
         return ""
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        remark = self.remark(event.value)
-        words = Content(remark).stylize("$text-error") if remark else Content("enter accept   escape cancel")
-        self.query_one("#ask-remark", Static).update(words)
+        self.query_one("#ask-remark", Static).update(self.remark_shown(event.value))
+
+    def remark_shown(self, text: str) -> Content:
+        """What stands above the line."""
+        if remark := self.remark(text):
+            return Content(remark).stylize("$text-error")
+        if note := self.note(text):
+            return Content(safe_text(note)).stylize("$text-warning")
+        return Content("enter accept   escape cancel")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if not self.remark(event.value):
             self.dismiss(event.value)
 
 
-class Choose(ModalScreen[str | None]):
+class Choose(Question[str | None]):
     """A question with a key for each answer; None when it is cancelled."""
 
     DEFAULT_CSS = """
@@ -80,28 +108,53 @@ class Choose(ModalScreen[str | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", show=False)]
 
-    def __init__(self, question: str, choices: Mapping[str, str], has_cancel: bool = True) -> None:
-        """`choices` says what each key means; without `has_cancel` one of them must be taken."""
+    def __init__(
+        self, question: str, choices: Mapping[str, str], has_cancel: bool = True, is_unexpected: bool = False
+    ) -> None:
+        """`choices` says what each key means; without `has_cancel` one of them must be taken.
+
+        One that `is_unexpected`, since no key has just asked for it, shows its keys and hears them once the hands rest.
+        """
         super().__init__()
         self.question = question
         self.choices = choices
         self.has_cancel = has_cancel
+        self._rest: Timer | None = None
+        self.is_heard = not is_unexpected
+        """Whether a key is an answer."""
+
+    def on_mount(self) -> None:
+        if not self.is_heard:
+            self._rest = self.set_timer(HANDS_OFF, self._hear)
+
+    def _hear(self) -> None:
+        self.is_heard = True
+        self.query_one("#choose", Static).update(self._words())
 
     def action_cancel(self) -> None:
-        if self.has_cancel:
+        if self.has_cancel and self.is_heard:
             self.dismiss(None)
 
     def compose(self) -> ComposeResult:
+        yield Static(self._words(), id="choose")
+
+    def _words(self) -> Content:
+        """The question, and its keys in the last line, which stays empty before they are heard."""
         keys = [Content.assemble((key, "bold $text-primary"), f" {word}") for key, word in self.choices.items()]
         if self.has_cancel:
             keys.append(Content.assemble(("escape", "bold $text-primary"), " cancel"))
         lines = [Content(safe_text(line)) for line in self.question.split("\n")]
-        yield Static(Content("\n").join([*lines, Content("   ").join(keys)]), id="choose")
+        return Content("\n").join([*lines, Content("   ").join(keys) if self.is_heard else Content(" ")])
 
     def on_key(self, event: events.Key) -> None:
-        if event.key in self.choices:
-            event.stop()
+        """The answer; a key too early or too late is nobody's."""
+        if self._rest is not None and not self.is_heard:
+            self._rest.reset()
+        elif event.key in self.choices:
             self.dismiss(event.key)
+        elif self.is_current:
+            return
+        event.stop()
 
 
 class SearchLine(Horizontal):
@@ -148,7 +201,7 @@ class SearchLine(Horizontal):
         self.post_message(self.Ended(is_kept))
 
 
-class Help(ModalScreen[None]):
+class Help(Question[None]):
     """The keys that hold where the focus is; letters typed filter them."""
 
     DEFAULT_CSS = """
@@ -197,7 +250,7 @@ def key_list(panes: tuple[Pane, ...], wanted: str) -> Content:
     """The actions of some panes under a heading each, those whose key or words hold what is wanted."""
     lines: list[Content] = []
     for pane in panes:
-        actions = [action for action in ACTIONS if action.pane == pane and _matches(action, wanted)]
+        actions = [action for action in ACTIONS if action.holds_in(pane) and _matches(action, wanted)]
         if actions:
             lines += [Content(PANES[pane]).stylize("bold"), *map(_key_line, actions), Content("")]
     return Content("\n").join(lines) if lines else Content(f"no key for {safe_text(wanted)}")

@@ -30,9 +30,9 @@ SAMPLE = 400
 TABLE_PANES: tuple[Pane, ...] = ("table", "everywhere", "app", "movement")
 """The parts of the table of actions that hold on the layer table."""
 FIRST_KEYS = (
-    *("open.row", "cancel", "help", "quit", "add", "edit", "toggle"),
-    *("run.input", "run.backward", "run.passes", "run.maps", "run.cancel"),
-    *("search", "command"),
+    *("open.row", "cancel", "help", "quit", "add", "edit"),
+    *("run.cancel", "run.maps", "run.input", "run.backward", "run.passes"),
+    *("toggle", "search", "command"),
 )
 """Ids of the actions that a narrow line of keys keeps."""
 TAB_WORDS = {1: "Layer", 2: "Weights", 3: "Run", 4: "Code", 6: "Problems"}
@@ -71,9 +71,9 @@ def title_line(view: View, width: int, torch: str = "") -> list[Piece]:
     words += [torch] if torch else []
     right = "   ".join(words)
     changed = " +" if view.is_changed else ""
-    path = safe_text(opened.path or "new model") + changed
+    path = safe_text(opened.path or view.title) + changed
     if cell_width(path) + cell_width(right) + 4 > width:
-        path = safe_text(PurePath(opened.path).name) + changed
+        path = safe_text(PurePath(opened.path).name or view.title) + changed
     return spread([Piece(path, "bold")], [Piece(right)], width)
 
 
@@ -100,9 +100,10 @@ def totals_line(view: View, path: str, width: int) -> list[Piece]:
 
 def key_line(panes: Sequence[Pane], useless: Collection[str], width: int) -> list[Piece]:
     """The keys that matter where the focus is; `useless` are ids of actions that would do nothing there."""
-    shown = [action for action in ACTIONS if action.short and action.pane in panes and action.id not in useless]
+    held = [(place, action) for place, pane in enumerate(panes) for action in ACTIONS if action.holds_in(pane)]
     order = {name: place for place, name in enumerate(FIRST_KEYS)}
-    shown.sort(key=lambda action: (order.get(action.id, len(order)), panes.index(action.pane)))
+    held.sort(key=lambda item: (order.get(item[1].id, len(order)), item[0]))
+    shown = [action for _, action in held if action.short and action.id not in useless]
     pieces: list[Piece] = []
     room = width - 1
     for action in shown:
@@ -115,10 +116,10 @@ def key_line(panes: Sequence[Pane], useless: Collection[str], width: int) -> lis
     return pieces
 
 
-def useless_keys(is_on_table: bool, is_wide: bool, has_shapes: bool) -> frozenset[str]:
+def useless_keys(is_on_table: bool, is_wide: bool, has_shapes: bool, is_torch_busy: bool = False) -> frozenset[str]:
     """Ids of actions that would do nothing on the model's screen as it is now."""
     needs_shapes = dict.fromkeys(("input", "run", "mode", "device"), not has_shapes)
-    facts = {"cancel": is_on_table, "zoom": not is_wide, **needs_shapes}
+    facts = {"cancel": is_on_table, "zoom": not is_wide, "run.cancel": not is_torch_busy, **needs_shapes}
     return frozenset(name for name, is_useless in facts.items() if is_useless)
 
 
@@ -210,7 +211,7 @@ class TableText(NamedTuple):
 
     def _cells(self, row: Row) -> Cells:
         title = "" if row.depth else self.view.title  # taken from a path: dear, and the model's own row alone shows it
-        return cells(row, self.view.inference, title, self.view.mode.is_training)
+        return cells(row, self.view.inference, title, self.view.mode.is_training, self.branches.sharers)
 
     def _texts(self, row: Row, shown: Cells, columns: tuple[Column, ...]) -> list[str]:
         label = tree_label(row, shown, self.branches.is_open(row))

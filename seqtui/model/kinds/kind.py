@@ -31,6 +31,11 @@ class ShapeError(Exception):
 class ArgumentError(Exception):
     """torch's constructor would refuse these arguments. The message continues a sentence that begins with the path."""
 
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+        """What to do about it; empty when the message says so already."""
+
 
 class UnruledTypeError(Exception):
     """No rule is known to hold for numbers of a type. The message is torch's word for it."""

@@ -92,8 +92,9 @@ def require_least_dimensions(x: Signal, least: int) -> None:
 
 
 def require_size(x: Signal, axis: int, size: int, noun: str) -> None:
-    """Raises ShapeError when a dimension, which must be there, has another size."""
+    """Raises ShapeError when a dimension, which must be there, has another size; the noun is in the plural."""
     if x.shape[axis] != size:
+        noun = noun.removesuffix("s") if size == 1 else noun
         raise ShapeError(Misfit.SIZE, noun=noun, takes=size, arrives=arriving(x.shape[axis]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,17 @@ from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.spec import LayerSpec
 from seqtui.model.tensors import TensorInfo, TensorRef
-from seqtui.rows import SIGNS, Row, description, kind_cell, making_words, value_words
+from seqtui.rows import (
+    SIGNS,
+    Row,
+    description,
+    kind_cell,
+    making_words,
+    others_words,
+    sharers_of,
+    tensor_path,
+    value_words,
+)
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import not_finite
 from seqtui.table import cell_width, fit
@@ -39,7 +49,8 @@ def detail(view: View, row: Row, measured: Mapping[TensorRef, Statistics], width
     if row.tensor:
         owner = row.path.rpartition(".")[0] or view.title
         lines = [_title(row.tensor.name, f"tensor of {owner}", width), Content("")]
-        return _lines([*lines, *_tensor_lines(row.tensor, measured, row.layer, width)])
+        sharers = sharers_of(view.model.root).get(row.path, [])
+        return _lines([*lines, *_tensor_lines(row.tensor, measured, row.layer, sharers, width)])
     if not row.depth:
         return _lines(_model_lines(view, width))
     info = view.inference.info(row.path, row.layer)
@@ -56,8 +67,10 @@ def detail(view: View, row: Row, measured: Mapping[TensorRef, Statistics], width
     lines += _beside(_arguments(row.layer), _costs(view, row, info), width)
     if row.layer.tensors:
         lines.append(Content(""))
+    sharers_of_all = sharers_of(view.model.root) if row.layer.tensors else {}
     for tensor in row.layer.tensors:
-        lines += _tensor_lines(tensor, measured, row.layer, width)
+        sharers = sharers_of_all.get(tensor_path(row, tensor), [])
+        lines += _tensor_lines(tensor, measured, row.layer, sharers, width)
     return _lines(lines)
 
 
@@ -163,12 +176,17 @@ def _fact_lines(facts: list[Fact], width: int) -> list[Content]:
 
 
 def _tensor_lines(
-    tensor: TensorInfo, measured: Mapping[TensorRef, Statistics], layer: LayerSpec, width: int
+    tensor: TensorInfo, measured: Mapping[TensorRef, Statistics], layer: LayerSpec, sharers: Sequence[str], width: int
 ) -> list[Content]:
-    """A tensor's name and shape, and once measured how its numbers are spread; of a new one what it will be made of."""
+    """A tensor's name and shape, and once measured how its numbers are spread; of a new one what it will be made of.
+
+    `sharers` are the full names of those that are tied to it.
+    """
     head = f"  {shape_words(tensor.shape)}  {safe_text(tensor.dtype)}"
     if tensor.name in layer.tied:
         head += f"  tied to {safe_text(layer.tied[tensor.name])}"
+    if sharers:
+        head += f"  shared with {safe_text(others_words(sharers))}"
     if tensor.name in layer.frozen:
         head += "  frozen"
     line = Content.assemble((safe_text(tensor.name), "bold"), head)

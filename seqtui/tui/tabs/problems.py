@@ -35,8 +35,20 @@ class Listed(NamedTuple):
     """Best first."""
 
 
+class Choice(NamedTuple):
+    """What the cursor can rest on: a problem, or one of its ways out."""
+
+    problem: Listed
+    fix: Edit | None = None
+
+    @property
+    def best(self) -> Edit | None:
+        """The fix itself, or the first of the problem; None where none is known."""
+        return self.fix or next(iter(self.problem.fixes), None)
+
+
 class ProblemsTab(Movement, VerticalScroll, can_focus=True):
-    """The problems of a model, with a cursor of its own."""
+    """The problems of a model, each followed by its fixes, with a cursor of its own."""
 
     DEFAULT_CSS = """
     ProblemsTab { height: 1fr; scrollbar-size-vertical: 1; }
@@ -54,7 +66,7 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
             self.path = path
 
     class FixWanted(Message):
-        """An edit that would mend the problem under the cursor."""
+        """An edit that mends a problem: the one under the cursor, or the first of the problem there."""
 
         def __init__(self, edit: Edit) -> None:
             super().__init__()
@@ -64,7 +76,7 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
         super().__init__()
         self._view: View | None = None
         self._path = ""
-        self._listed: list[Listed] = []
+        self._choices: list[Choice] = []
 
     def compose(self) -> ComposeResult:
         yield Static(markup=False)
@@ -73,13 +85,23 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
         """Show a model's problems, with the cursor on that of a row's layer when the row has one and is another."""
         if view is not self._view:
             self._view = view
-            self._listed = listed(view)
+            self._list([choice for problem in listed(view) for choice in choices(problem)])
         if row.path != self._path:
             self._path = row.path
-            paths = [problem.path for problem in self._listed]
+            paths = [choice.problem.path for choice in self._choices]
             self.cursor = paths.index(row.path) if row.path in paths else self.cursor
-        self.cursor = min(self.cursor, max(len(self._listed) - 1, 0))
         self._write()
+
+    def _list(self, choices: list[Choice]) -> None:
+        """Others to choose from: the cursor stays where it can, else goes to the problem that took the place."""
+        here = self._choices[self.cursor] if self._choices else None
+        passed = sum(choice.fix is None for choice in self._choices[: self.cursor + 1])
+        self._choices = choices
+        if here in choices:
+            self.cursor = choices.index(here)
+            return
+        heads = [place for place, choice in enumerate(choices) if choice.fix is None]
+        self.cursor = heads[:passed][-1] if heads and passed else 0
 
     def on_mount(self) -> None:
         self._write()
@@ -95,29 +117,33 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
         self._write()
 
     def _write(self) -> None:
-        """The list, scrolled so that the problem under the cursor is in sight, its fixes too."""
+        """The list, scrolled so that what is under the cursor is in sight."""
         if self._view is None or not self.is_mounted:
             return
         width = max(self.size.width, 1)
-        blocks = [self._block(problem, place == self.cursor) for place, problem in enumerate(self._listed)]
-        self.query_one(Static).update(Content("\n").join([*blocks, *_remarks(self._view)]))
-        above = sum(block.get_height({}, width) for block in blocks[: self.cursor])
-        here = blocks[self.cursor].get_height({}, width) if blocks else 0
+        rows = [self._row(choice, place == self.cursor) for place, choice in enumerate(self._choices)]
+        self.query_one(Static).update(Content("\n").join([*rows, *_remarks(self._view)]))
+        above = sum(row.get_height({}, width) for row in rows[: self.cursor])
+        here = rows[self.cursor].get_height({}, width) if rows else 0
         self.scroll_to_region(Region(0, above, width, here), animate=False)
 
-    def _block(self, problem: Listed, is_here: bool) -> Content:
-        look = "bold on $primary-muted" if is_here and self.has_focus else "bold" if is_here else ""
-        head = Content(f" {SIGNS['problem']} {safe_text(problem.message)} ").stylize("$text-error").stylize(look)
-        lines = [Content.assemble("     ", safe_text(edit_words(edit), limit=2000)) for edit in problem.fixes]
-        if lines:
-            lines[0] = Content.assemble("   ", ("! ", "bold $text-primary"), lines[0].plain.strip())
-        return Content("\n").join([head, *lines])
+    def _row(self, choice: Choice, is_here: bool) -> Content:
+        """A sentence, or a fix further in; the key is shown at the fix that it would apply."""
+        problem, fix = choice
+        sign = "›" if is_here else " "
+        if fix is None:
+            row = Content(f"{sign}{SIGNS['problem']} {safe_text(problem.message)} ").stylize("$text-error")
+        else:
+            applies = fix is self._choices[self.cursor].best
+            key = ("! ", "bold $text-primary") if applies else ("  ", "")
+            row = Content.assemble(f"{sign}  ", key, f"{safe_text(edit_words(fix), limit=2000)} ")
+        return row.stylize("bold on $primary-muted" if is_here and self.has_focus else "bold" if is_here else "")
 
     # Keys
 
     def move_rows(self, rows: int) -> None:
-        if self._listed:
-            self.cursor = max(0, min(self.cursor + rows, len(self._listed) - 1))
+        if self._choices:
+            self.cursor = max(0, min(self.cursor + rows, len(self._choices) - 1))
         else:
             self.scroll_relative(y=max(-self.page_rows(), min(rows, self.page_rows())), animate=False)
 
@@ -131,21 +157,26 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
         """Nor to the right."""
 
     def action_problem_open(self) -> None:
-        """To the layer."""
-        if self._listed:
-            self.post_message(self.Chosen(self._listed[self.cursor].path))
+        """On a problem to its layer; a fix is applied."""
+        if not self._choices:
+            return
+        problem, fix = self._choices[self.cursor]
+        self.post_message(self.Chosen(problem.path) if fix is None else self.FixWanted(fix))
 
     def action_problem_fix(self) -> None:
-        """The first fix of the one under the cursor."""
-        if not self._listed:
-            sentence = "There is no problem to fix."
-        elif not self._listed[self.cursor].fixes:
-            sentence = "No edit is known that fixes this one."
-        else:
-            self.post_message(self.FixWanted(self._listed[self.cursor].fixes[0]))
+        """The fix under the cursor, or the first of the problem there."""
+        fix = self._choices[self.cursor].best if self._choices else None
+        if fix is not None:
+            self.post_message(self.FixWanted(fix))
             return
+        sentence = "No edit is known that fixes this one." if self._choices else "There is no problem to fix."
         self.app.clear_notifications()
         self.notify(sentence, severity="warning", markup=False)
+
+
+def choices(problem: Listed) -> list[Choice]:
+    """The problem itself, and each of its fixes."""
+    return [Choice(problem), *(Choice(problem, fix) for fix in problem.fixes)]
 
 
 def listed(view: View) -> list[Listed]:

@@ -1,0 +1,177 @@
+"""Several layers copied, moved and stepped at once, with their names and numbers; where the cursor goes then."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+
+import pytest
+from edited import checkpoint, done, model_of, named, nested, numbered, paths, sources
+from torch import nn
+
+from seqtui.errors import EditError
+from seqtui.model.edit import Edit, NothingToDoError
+from seqtui.model.edits import Batch, parse_edits
+from seqtui.model.problems import concrete
+from seqtui.model.spec import ModelSpec
+from seqtui.rows import model_row, rows_below
+from seqtui.tui.commands import COMMANDS, Selection, Yanked, put_by
+
+
+def at(model: ModelSpec, path: str, *marks: str, yanked: Yanked | None = None) -> Selection:
+    rows = rows_below(model_row(model), lambda _: True)
+    return Selection(model, next(row for row in rows if row.path == path), marks, yanked or Yanked())
+
+
+def after(name: str, chosen: Selection) -> ModelSpec:
+    """The model after an action, whose edits say the same when they are read back."""
+    edit: Edit = concrete(COMMANDS[name](chosen), chosen.model)
+    model = edit.apply(chosen.model)
+    assert Batch(tuple(parse_edits(str(edit).split("\n")))).apply(chosen.model) == model
+    return model
+
+
+def weights(model: ModelSpec) -> list[str]:
+    """Where the weight of each layer that has one lay in the file, in the order of the layers."""
+    return [source.removesuffix(".weight") for source in sources(model).values() if source.endswith(".weight")]
+
+
+def kinds(model: ModelSpec) -> str:
+    """`Linear ReLU`"""
+    return " ".join(layer.kind or "" for _, layer in model.walk())
+
+
+@pytest.mark.parametrize(
+    ("action", "here", "yanked", "is_cut", "order", "cursor"),
+    [
+        ("paste", "4", ("0", "1"), False, "Linear ReLU Linear Tanh Linear Linear ReLU", "5"),
+        ("paste", "0", ("2", "3"), False, "Linear Linear Tanh ReLU Linear Tanh Linear", "1"),
+        ("paste.before", "0", ("2", "3"), False, "Linear Tanh Linear ReLU Linear Tanh Linear", "0"),
+        ("paste.before", "4", ("1", "3"), False, "Linear ReLU Linear Tanh ReLU Tanh Linear", "4"),
+        ("paste", "1", ("0", "1"), False, "Linear ReLU Linear ReLU Linear Tanh Linear", "2"),
+        ("paste", "3", ("0", "1"), True, "Linear Tanh Linear ReLU Linear", "2"),
+        ("paste", "0", ("3", "4"), True, "Linear Tanh Linear ReLU Linear", "1"),
+        ("paste.before", "0", ("3", "4"), True, "Tanh Linear Linear ReLU Linear", "0"),
+        ("paste.before", "2", ("0", "3"), True, "ReLU Linear Tanh Linear Linear", "1"),
+        ("paste.before", "1", ("3",), True, "Linear Tanh ReLU Linear Linear", "1"),
+    ],
+)
+def test_several_numbered_layers_are_pasted_in_their_order(
+    action: str, here: str, yanked: tuple[str, ...], is_cut: bool, order: str, cursor: str
+) -> None:
+    chosen = at(numbered(), here, yanked=Yanked(yanked, is_cut))
+    model = after(action, chosen)
+    assert kinds(model) == order
+    assert paths(model) == [str(number) for number in range(len(model.layers))]
+    assert put_by(action, chosen, model) == cursor
+
+
+def test_weights_go_with_several_numbered_layers() -> None:
+    assert weights(after("paste", at(numbered(), "4", yanked=Yanked(("0", "2"), is_cut=True)))) == ["4", "0", "2"]
+    assert weights(after("paste", at(numbered(), "4", yanked=Yanked(("0", "2"))))) == ["0", "2", "4", "0", "2"]
+
+
+def two_blocks() -> ModelSpec:
+    encoder = nn.Sequential(OrderedDict(fc1=nn.Linear(4, 4), act=nn.ReLU(), fc2=nn.Linear(4, 4)))
+    decoder = nn.Sequential(OrderedDict(fc1=nn.Linear(4, 4)))
+    plain = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    return model_of(nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder, plain=plain)))
+
+
+def test_a_cut_layer_gets_a_free_name_where_its_own_is_taken() -> None:
+    chosen = at(two_blocks(), "decoder.fc1", yanked=Yanked(("encoder.fc1", "encoder.fc2"), is_cut=True))
+    model = after("paste", chosen)
+    assert paths(model)[:6] == ["encoder", "encoder.act", "decoder", "decoder.fc1", "decoder.fc3", "decoder.fc2"]
+    assert weights(model) == ["decoder.fc1", "encoder.fc1", "encoder.fc2", "plain.0"]
+    assert put_by("paste", chosen, model) == "decoder.fc3"
+
+
+def test_a_cut_layer_with_a_name_is_numbered_among_numbered_ones() -> None:
+    model = after("paste", at(two_blocks(), "plain.0", yanked=Yanked(("encoder.fc1",), is_cut=True)))
+    assert [path for path in paths(model) if path.startswith("plain")] == ["plain", "plain.0", "plain.1", "plain.2"]
+    assert weights(model)[-2:] == ["plain.0", "encoder.fc1"]
+
+
+@pytest.mark.parametrize(
+    ("action", "marks", "order"),
+    [
+        ("move.down", ("0", "1"), "Linear Linear ReLU Tanh Linear"),
+        ("move.up", ("3", "4"), "Linear ReLU Tanh Linear Linear"),
+        ("move.down", ("1", "3"), "Linear Linear ReLU Linear Tanh"),
+        ("move.up", ("1", "3"), "ReLU Linear Tanh Linear Linear"),
+    ],
+)
+def test_marked_neighbours_move_as_one(action: str, marks: tuple[str, ...], order: str) -> None:
+    assert kinds(after(action, at(numbered(), "4", *marks))) == order
+
+
+def test_a_block_moves_in_each_sequential_of_its_own() -> None:
+    model = after("move.down", at(nested(), "stem", "stem", "body.fc1", "body.act"))
+    assert paths(model)[:2] == ["body", "body.inner"]
+    assert paths(model)[4:] == ["body.fc1", "body.act", "stem", "head"]
+
+
+def test_a_block_at_the_end_says_which_layer_is_there() -> None:
+    with pytest.raises(EditError, match="fc2 is the last already"):
+        COMMANDS["move.down"](at(named(), "fc2", "drop2", "fc2"))
+    with pytest.raises(EditError, match="0 is the first already"):
+        COMMANDS["move.up"](at(numbered(), "0", "0", "1"))
+
+
+def test_all_marked_layers_are_copied_below_the_last() -> None:
+    chosen = at(named(), "conv1", "conv1", "bn1", "relu1")
+    model = after("copy", chosen)
+    assert paths(model)[:6] == ["conv1", "bn1", "relu1", "conv2", "bn2", "relu2"]
+    assert put_by("copy", chosen, model) == "conv2"
+    assert kinds(after("copy", at(numbered(), "0", "0", "1"))) == "Linear ReLU Linear ReLU Linear Tanh Linear"
+
+
+# Edits that change nothing
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "enable conv1",
+        "move bn1 after conv1",
+        "set conv1 out_channels=4",
+        "meta a b",
+        "rename fc1 fc1",
+        "cast fc1 float32",
+        "freeze conv1 bn1",
+        "unfreeze fc1",
+    ],
+)
+def test_what_would_change_nothing_is_done_by_doing_nothing(line: str) -> None:
+    model = replace(done(named(), "freeze conv1 bn1"), metadata={"a": "b"})
+    with pytest.raises(NothingToDoError, match=f"{line} would change nothing"):
+        concrete(Batch(tuple(parse_edits([line]))), model)
+    both = concrete(Batch(tuple(parse_edits([line, "remove fc1"]))), model)
+    assert str(both) == "remove fc1"
+
+
+# Words
+
+
+def test_d_on_a_tensor_of_a_plain_checkpoint_drops_it() -> None:
+    model = checkpoint({"a.fc.weight": (4, 3), "a.fc.bias": (4,)})
+    assert str(COMMANDS["remove"](at(model, "a.fc.bias"))) == "drop a.fc.bias"
+    with pytest.raises(EditError, match=r"a\.fc cannot be removed") as caught:
+        COMMANDS["remove"](at(model, "a.fc"))
+    assert caught.value.hint == "d on a tensor drops that, :drop a.fc all in it."
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("set fc1 out_feature=3", "Did you mean out_features?"),
+        ("insert x dropout first", "Did you mean Dropout?"),
+        ("insert x nn.Dropout first", "Did you mean Dropout?"),
+        ("replace fc1 torch.nn.linear", "Did you mean Linear?"),
+        ("insert x Zzyzx first", ""),
+    ],
+)
+def test_what_is_nearly_right_is_recognised(line: str, hint: str) -> None:
+    with pytest.raises(EditError) as caught:
+        done(named(), line)
+    assert caught.value.hint == hint
