@@ -38,6 +38,7 @@ class View(NamedTuple):
     is_changed: bool = False
     """Whether there are edits that are not saved."""
     mode: Mode = Mode()
+    is_read_only: bool = False
 
     @property
     def title(self) -> str:

@@ -76,6 +76,8 @@ class Workspace:
         opened, old = open_model(self.opened.path), self._sources
         self.opened, self.saved, self._history = opened, opened.model, None
         self._sources = dict(opened.sources)
+        if self._keeping is not None and self._keeping.locked:
+            self._keeping, self.read_only = None, ""  # whoever had it open may be gone: `start_journal` finds out
         self._show(is_fresh=True)
         if self._keeping is not None:
             self._keeping.reloaded(opened)
@@ -86,7 +88,9 @@ class Workspace:
         """Infer what follows, from the change on."""
         model = self.model if self._given is None else replace(self.model, inputs=(self._given,))
         inference = infer_shapes(model, None if is_fresh else self.view.inference)
-        self.view = View(self.opened, model, inference, self._sources, self.is_changed, self.view.mode)
+        self.view = View(
+            self.opened, model, inference, self._sources, self.is_changed, self.view.mode, bool(self.read_only)
+        )
 
     # Runs
 
@@ -210,6 +214,7 @@ class Workspace:
 
                 self._keeping = Keeping(self.opened)
                 self.read_only = self._keeping.locked
+            self.view = self.view._replace(is_read_only=bool(self.read_only))
             return self._keeping.pending if self._keeping else ()
 
     def take_trouble(self) -> str:

@@ -163,7 +163,7 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE
         while not condition():
             may_come = self.process.poll() is None and time.monotonic() < deadline
-            if not self._read(0.02) and not may_come:
+            if not self._read(0.02) and not may_come and not condition():
                 raise AssertionError(f"waited in vain for {what}:\n{self.text}\n{self.output[-300:]!r}")
 
     def sees(self, *texts: str) -> None:

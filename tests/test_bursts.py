@@ -65,7 +65,7 @@ def test_on_a_real_terminal(lenet: Path, tmp_path: Path) -> None:
         terminal.press("jr")
         terminal.sees("rename conv1 to conv1")
         terminal.press("x\r\r")
-        terminal.sees("conv1x")
+        terminal.sees("● conv1x")
         terminal.press("q")
         terminal.sees("d discard")
         terminal.press("dd")

@@ -157,7 +157,8 @@ async def test_marked_layers_move_as_one_and_stay_marked(lenet: Path) -> None:
 async def test_what_is_so_already_is_no_step(lenet: Path) -> None:
     async with user_of(lenet) as user:
         await line(user, "enable conv1")
-        await told(user, "enable conv1 would change nothing")
+        await user.sees("enable conv1 would change nothing")
+        await user.press("escape")
         assert user.done() == []
         user.sees_not("lenet5.safetensors +")
 
@@ -331,6 +332,14 @@ async def test_a_second_session_on_the_same_file_is_read_only(lenet: Path) -> No
             await second.press("j", "d")
             await told(second, "nothing can be edited")
             assert layers(second) == LENET
+            await second.sees("lenet5.safetensors (read-only)")
+            first.app.workspace.forget()
+            first.app.workspace.close()
+            await second.press("ctrl+l")
+            await told(second, "read again")
+            await second.until(lambda: "(read-only)" not in second.screen()[0])
+            await second.press("d")
+            assert layers(second) == LENET[1:]
 
 
 async def test_tensors_without_layers_can_be_edited_too(tmp_path: Path) -> None:

@@ -105,8 +105,7 @@ class ModelScreen(Screen[None]):
         self._is_shown = True
 
     def on_screen_suspend(self) -> None:
-        """Something is shown over this: no toast is to cover it."""
-        self.app.clear_notifications()
+        self.app.clear_notifications()  # none is to cover what is shown over this
 
     def on_mount(self) -> None:
         self.row = self.table.row
@@ -283,6 +282,7 @@ class ModelScreen(Screen[None]):
         elif not self.workspace.opened.path and not self.workspace.model.inputs:
             await self.editor.ask_input()
         elif self.workspace.read_only:
+            self.view = self.workspace.view
             self.warn(f"Read-only: {self.workspace.read_only}.")
         self.tell_trouble()
 
@@ -386,8 +386,7 @@ class ModelScreen(Screen[None]):
         self.view = self.workspace.view
         self.refresh(layout=True)
         self.tell(f"{self.workspace.view.opened.path} read again.")
-
-    # The clipboard
+        self.run_worker(self.start_journal())
 
     def action_copy_name(self) -> None:
         from seqtui.tui import clipboard

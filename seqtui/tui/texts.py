@@ -70,7 +70,7 @@ def title_line(view: View, width: int, torch: str = "") -> list[Piece]:
     words.append(view.mode.words if model.is_sequential else f"{opened.format}, tensors only")
     words += [torch] if torch else []
     right = "   ".join(words)
-    changed = " +" if view.is_changed else ""
+    changed = " +" if view.is_changed else " (read-only)" if view.is_read_only else ""
     path = safe_text(opened.path or view.title) + changed
     if cell_width(path) + cell_width(right) + 4 > width:
         path = safe_text(PurePath(opened.path).name or view.title) + changed
