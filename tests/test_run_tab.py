@@ -20,6 +20,7 @@ from user import SAMPLES, User, saved, user_of
 
 import seqtui
 from seqtui.engine.door import Engine
+from seqtui.model.inputs import parse_input
 from seqtui.tui.tabs.run import RunTab
 
 WIDE = 124
@@ -410,6 +411,7 @@ async def test_what_waits_for_a_run_says_so() -> None:
 
 async def test_how_long_a_run_takes_is_told_while_it_runs() -> None:
     async with user_of("lenet5") as user:
+        user.app.workspace.set_input(parse_input("300,1,28,28"))
         await endless_run(user)
         await user.sees(" 1 s ")
         await user.sees(" 2 s ")
