@@ -7,8 +7,8 @@ passed `safe_text` when it leaves here.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePath
 from typing import Literal, NamedTuple
 
 from seqtui.model.infer import Inference, LayerInfo
@@ -172,7 +172,7 @@ def description(kind: str) -> str:
 
 def file_title(path: str) -> str:
     """What to call a model on its own row: the file's name without its suffix."""
-    return PurePath(path).stem or path
+    return os.path.splitext(os.path.basename(path))[0] or path
 
 
 def _output_cell(row: Row, info: LayerInfo) -> str:

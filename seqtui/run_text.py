@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from seqtui.engine.requests import EXPLODING, VANISHING, LayerRun, RunResult
+from seqtui.engine.requests import EXPLODING, VANISHING, LayerRun, RunResult, Verdict
 from seqtui.model.tree import joined
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, Style
@@ -15,6 +15,7 @@ from seqtui.words import (
     NONE,
     bytes_words,
     count_words,
+    flow,
     number_words,
     output_words,
     plural,
@@ -23,6 +24,8 @@ from seqtui.words import (
     time_words,
 )
 
+BETWEEN = f" {NONE} "
+"""Stands between two facts of one line."""
 BAR_WIDTH = 8
 """Cells of the longest bar."""
 SHOWN_SAMPLES = 10
@@ -65,7 +68,7 @@ GRADIENT_COLUMNS = (
     Column("norm", "Gradient norm", is_number=True),
     Column("verdict", "", least=10),
 )
-VERDICTS = {"": "", "none": "no gradient", "vanishing": "vanishing", "exploding": "exploding"}
+VERDICTS: Mapping[Verdict, str] = {"": "", "none": "no gradient", "vanishing": "vanishing", "exploding": "exploding"}
 
 
 class RunTable(NamedTuple):
@@ -82,7 +85,7 @@ def run_lines(result: RunResult, width: int | None = None) -> list[list[Piece]]:
     Without a `width` in cells no text is cut.
     """
     parts = [
-        [[Piece(fact_line)] for fact_line in _flowed(run_facts(result), width)],
+        [[Piece(fact_line)] for fact_line in flow(run_facts(result), width, BETWEEN)],
         layer_lines(result, width),
         finding_lines(result),
         gradient_lines(result, width),
@@ -198,7 +201,7 @@ def gradient_lines(result: RunResult, width: int | None = None) -> list[list[Pie
         return [[Piece(f"no gradients: {why}", "dim")]] if result.with_backward else []
     table = layout(GRADIENT_COLUMNS, rows, width)
     lines = [[Piece(text, "red" if row[-1] else "") for text in table.line(row)] for row in rows]
-    return [_heading(table), *lines, *([Piece(line, "dim")] for line in _flowed(ABOUT_GRADIENTS, width))]
+    return [_heading(table), *lines, *([Piece(line, "dim")] for line in flow(ABOUT_GRADIENTS, width, BETWEEN))]
 
 
 # What came out
@@ -254,15 +257,3 @@ def _label(result: RunResult, number: int) -> str:
 
 def _heading(table: Layout) -> list[Piece]:
     return [Piece(text, "bold") for text in table.line([column.title for column in table.columns])]
-
-
-def _flowed(facts: Sequence[str], width: int | None) -> list[str]:
-    """Facts with a dot between them, in as many lines as they need."""
-    lines = [""]
-    for fact in facts:
-        longer = f"{lines[-1]} {NONE} {fact}" if lines[-1] else fact
-        if width is not None and lines[-1] and cell_width(longer) > width:
-            lines.append(fact)
-        else:
-            lines[-1] = longer
-    return lines

@@ -1,4 +1,5 @@
-"""A model into a file: tensors copied by range from where they lie, new ones made by torch, the spec beside them.
+"""A model into a file: tensors copied by range from where they lie, new ones made by torch, the spec beside them; or
+what torch makes of it for other programs.
 
 What is written is whole or absent. Nothing is read into memory but a piece at a time.
 """
@@ -7,17 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 from seqtui.engine.door import Engine, Told
-from seqtui.engine.requests import Initialise, Making, Subject
+from seqtui.engine.requests import STATE_DICT, Export, Exported, Initialise, Making, Subject
 from seqtui.errors import FormatError, UsageError
+from seqtui.formats import MODEL_SUFFIX, form_of
 from seqtui.formats.atomic import Expected, scratch_folder, write_atomically
-from seqtui.formats.byte_source import Stamp
+from seqtui.formats.byte_source import FileRange, FileSource, Stamp
 from seqtui.formats.safetensors import SafetensorsFile, stored, write_safetensors
 from seqtui.formats.tensor_source import TensorSource
+from seqtui.model.inputs import require_input
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.spec_json import SPEC_KEY, SpecError, spec_to_json
 from seqtui.model.tensors import NewTensor, TensorRef
@@ -49,7 +52,7 @@ class Saved(NamedTuple):
     path: str
     stamp: Stamp
     words: str = ""
-    """What is to be known of it, in a clause."""
+    """What is to be known of it, in a clause: `largest difference 3.58e-07`."""
 
     @property
     def sentence(self) -> str:
@@ -59,8 +62,10 @@ class Saved(NamedTuple):
 def save_model(model: ModelSpec, sources: Sources, target: Target) -> Saved:
     """Write a model by its path's suffix.
 
-    Raises UsageError for another suffix and for what a form cannot hold, FileError where nothing can be written or the
-    file is not the expected one, EngineError where new tensors cannot be made or torch has no such form.
+    Raises UsageError for another suffix, for what a form cannot hold and where nothing says what a model to be exported
+    is fed, FormatError where nothing says how its layers are connected, FileError where nothing can be written or the
+    file is not the expected one, EngineError where new tensors cannot be made, the model does not run or torch has no
+    such form.
     """
     write = require_writer(target.path)
     try:
@@ -97,10 +102,30 @@ def _has_numbers(model: ModelSpec) -> bool:
 
 
 def _export(model: ModelSpec, sources: Sources, target: Target) -> Saved:
-    from seqtui.exporting import write_export  # which few sessions need
+    """For other programs: written by torch, read back and compared with the model, and then put in place whole."""
+    form = form_of(target.path)
+    if form != STATE_DICT:
+        require_input(model)
+    with scratch_folder(target.path) as folder:
+        scratch = os.path.join(folder, f"model{form}")
+        request = Export(Subject.of(model, sources), scratch, target.prefix, target.before)
+        try:
+            answer = target.engine.ask(request, target.told)
+        except KeyboardInterrupt:
+            target.engine.cancel(request)  # or it would go on writing into a folder that is gone
+            raise
+        assert isinstance(answer, Exported)
+        with closing(FileSource(scratch)) as file:
+            stamp = write_atomically(target.path, [FileRange(file, 0, file.size)], file.size, target.expected)
+    return Saved(target.path, stamp, _difference_words(answer))
 
-    written = write_export(model, sources, target)
-    return Saved(target.path, written.stamp, written.words)
+
+def _difference_words(exported: Exported) -> str:
+    """How far it is from the model, from the one before a cast too, and what else is to be known."""
+    found = [] if exported.difference is None else [f"largest difference {exported.difference:.3g}"]
+    if exported.cast_difference is not None:
+        found.append(f"{exported.cast_difference:.3g} from the model in {exported.cast_from}")
+    return "; ".join([*found, *filter(None, [exported.note])])
 
 
 def _write_tensors(model: ModelSpec, sources: Sources, target: Target) -> Saved:
@@ -123,12 +148,12 @@ def _write_tensors(model: ModelSpec, sources: Sources, target: Target) -> Saved:
 
 Writer = Callable[[ModelSpec, Sources, Target], Saved]
 
-EXPORTS = (".pt", ".onnx", ".pt2")
+EXPORTS = (STATE_DICT, ".onnx", ".pt2")
 """Suffixes of what torch writes for other programs."""
 WITHOUT_NUMBERS = (".py", ".json")
 """Suffixes of what holds the layers alone."""
 WRITERS: dict[str, Writer] = {
-    ".safetensors": _write_tensors,
+    MODEL_SUFFIX: _write_tensors,
     ".py": _write_code,
     ".json": _write_spec,
     **dict.fromkeys(EXPORTS, _export),
@@ -138,11 +163,11 @@ WRITERS: dict[str, Writer] = {
 
 def require_writer(path: str) -> Writer:
     """What writes a file of this name. Raises UsageError for a suffix that says no form."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix not in WRITERS:
-        what = f"{suffix} is" if suffix else "a name without a suffix says"
+    form = form_of(path)
+    if form not in WRITERS:
+        what = f"{form} is" if form else "a name without a suffix says"
         raise UsageError(f"{what} no form that can be written", hint=f"Forms are {', '.join(WRITERS)}.")
-    return WRITERS[suffix]
+    return WRITERS[form]
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from seqtui.rows import SIGNS, Cells, Row
+from seqtui.words import cell_width as cell_width  # part of what a table is drawn with
 
 GAP = 2
 """Blank cells between two columns."""
@@ -63,18 +62,26 @@ def columns_for(width: int, has_shapes: bool = True) -> tuple[Column, ...]:
     return (LABEL, PARAMS) if width >= 24 else (LABEL,)
 
 
-def layout(columns: tuple[Column, ...], sample: Iterable[Sequence[str]], width: int | None) -> Layout:
-    """Widths for the sample's texts: as much as they need, or less where `width` (None for no limit) is short.
+def widest(columns: tuple[Column, ...], rows: Iterable[Sequence[str]]) -> tuple[int, ...]:
+    """Cells that each column needs for its title and for the rows' texts."""
+    texts = zip(*([column.title for column in columns], *rows), strict=True)
+    return tuple(max(map(cell_width, column)) for column in texts)
+
+
+def layout(columns: tuple[Column, ...], rows: Iterable[Sequence[str]], width: int | None) -> Layout:
+    """The columns of a table whose rows have these texts, in so many cells; None for no limit."""
+    needed = widest(columns, rows)
+    return Layout(columns, needed) if width is None else fitting(columns, needed, width)
+
+
+def fitting(columns: tuple[Column, ...], needed: Sequence[int], width: int) -> Layout:
+    """Columns as wide as they need to be, or less where `width` cells are too few.
 
     What is short is taken from the other words before it is taken from the first column, the names. What is left over
     goes first to those that want it, then to all words in equal parts, up to four cells each, so that a wide screen
     does not tear a row apart.
     """
-    widths = [cell_width(column.title) for column in columns]
-    for texts in sample:
-        widths = [max(was, cell_width(text)) for was, text in zip(widths, texts, strict=True)]
-    if width is None:
-        return Layout(columns, tuple(widths))
+    widths = list(needed)
     words = [index for index, column in enumerate(columns) if not column.is_number]
     over = sum(widths) + GAP * (len(columns) - 1) - width
     while over > 0:
@@ -106,27 +113,13 @@ def tree_label(row: Row, cells: Cells, is_open: bool) -> str:
     return f"{'  ' * row.depth}{fold} {sign}{cells.label}{frozen}"
 
 
-def cell_width(text: str) -> int:
-    """Terminal cells that a text takes. Source: Unicode Annex 11, wide and fullwidth two, marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_character_width, text))
-
-
-@lru_cache
-def _character_width(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
 def fit(text: str, width: int, right: bool = False) -> str:
     """The text in exactly `width` cells: padded, or cut with an ellipsis."""
     size = cell_width(text)
     if size > width:
         kept, size = "", 0
         for character in text:
-            size += _character_width(character)
+            size += cell_width(character)
             if size >= width:
                 break
             kept += character

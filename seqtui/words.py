@@ -1,9 +1,11 @@
-"""Numbers, shapes and sizes as a person reads them. Numbers stay numbers everywhere else."""
+"""Numbers, shapes and sizes as a person reads them, and how wide that is. Numbers stay numbers everywhere else."""
 
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 NONE = "·"
 """Shown where there is none."""
@@ -100,12 +102,26 @@ def sparkline(counts: Sequence[int], bins: int) -> str:
     return "".join(BLOCKS[math.ceil(count / top * 8)] for count in bars) if top else ""
 
 
-def flow(facts: Sequence[str], width: int) -> list[str]:
-    """Facts one after the other, in as many lines as they need at a width in cells."""
+def cell_width(text: str) -> int:
+    """Terminal cells that a text takes. Source: Unicode Annex 11, wide and fullwidth two, marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+@lru_cache
+def _character_width(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def flow(facts: Sequence[str], width: int | None, gap: str = "   ") -> list[str]:
+    """Facts one after the other, in as many lines as they need at a width in cells; None for one line."""
     lines = [""]
     for fact in facts:
-        longer = f"{lines[-1]}   {fact}" if lines[-1] else fact
-        if lines[-1] and len(longer) > width:
+        longer = f"{lines[-1]}{gap}{fact}" if lines[-1] else fact
+        if width is not None and lines[-1] and cell_width(longer) > width:
             lines.append(fact)
         else:
             lines[-1] = longer

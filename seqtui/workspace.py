@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from seqtui.errors import EditError, UsageError
-from seqtui.formats import MODEL_SUFFIX, open_model
+from seqtui.formats import MODEL_SUFFIX, form_of, open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.model.infer import infer_shapes
 from seqtui.model.spec import InputSpec, ModelSpec
@@ -101,9 +101,9 @@ class Workspace:
     @property
     def subject(self) -> Subject:
         """The model as it is looked at, with the files that its numbers lie in: what torch is asked about."""
-        from seqtui.exporting import subject_of
+        from seqtui.engine.requests import Subject
 
-        return subject_of(self.view.model, self._sources)
+        return Subject.of(self.view.model, self._sources)
 
     def hear(self, model: ModelSpec, traced: Iterable[Traced] | None) -> None:
         """Take what torch said of the shapes of a model, None while it is asked, unless another is looked at by now."""
@@ -283,7 +283,7 @@ class Workspace:
         self._is_saving = True
         try:
             target = Target(path, self.engine, expected, self.opened.prefix, told)
-            model = self.view.model if path.lower().endswith(EXPORTS) else self.model  # torch runs what it exports
+            model = self.view.model if form_of(path) in EXPORTS else self.model  # torch runs what it exports
             saved = save_model(model, self._sources, target)
             self._saved_as(path, is_own, saved.stamp)
         finally:
@@ -297,7 +297,7 @@ class Workspace:
     def _saved_as(self, path: str, is_own: bool, stamp: Stamp) -> None:
         """What a file just written changes: it is the model's from here on, unless it is an export."""
         model = self.model
-        if path.endswith(MODEL_SUFFIX):
+        if form_of(path) == MODEL_SUFFIX:
             self._go_on_from(path)
         elif is_own:
             self.opened, self.saved = self.opened._replace(stamp=stamp), model

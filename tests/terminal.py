@@ -188,7 +188,29 @@ class Terminal:
             pass
         return self.process.returncode
 
+    def gives_back(self, code: int = 0) -> None:
+        """The program ends with this code, and without a trace of it the terminal is as it was found."""
+        assert self.ends() == code
+        assert self.left_behind() == []
+        assert b"Traceback" not in self.output
+
     # What is done
+
+    def quit(self) -> None:
+        """`q`, and nothing is left behind."""
+        self.press("q")
+        self.gives_back()
+
+    def sleep_and_wake(self) -> None:
+        """ctrl+z, which gives the terminal back meanwhile, and `fg`, which brings the same screen."""
+        before = self.lines
+        self.press("ctrl+z")
+        self.stops()
+        self.wait(lambda: b"\x1b[?1004l" in self.output, "the last of the program's words")
+        assert self.left_behind() == []
+        self.forget()
+        self.process.send_signal(signal.SIGCONT)
+        self.wait(lambda: self.lines == before, "the whole screen")
 
     def press(self, *keys: str) -> None:
         """Keys by name, characters, or several of them at once."""

@@ -71,7 +71,11 @@ def test_words_that_mean_nothing_are_refused(words: list[str], sentence: str) ->
         parse(words)
 
 
-@pytest.mark.parametrize("words", [["open", "M"], ["M.safetensors"], ["."], ["open", "summary"], ["open", ""]], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [["open", "M"], ["M.safetensors"], ["."], ["open", "summary"], ["open", ""], ["summary", "M"], ["summary", "open"]],
+    ids=str,
+)
 def test_a_model_alone_is_understood_without_the_parser_as_with_it(words: list[str]) -> None:
     options = only_a_model(words)
     assert options == parse(words)
@@ -80,7 +84,17 @@ def test_a_model_alone_is_understood_without_the_parser_as_with_it(words: list[s
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["M"], ["summary"], ["open"], ["open", "-h"], ["--x.y"], ["open", "M", "--no-mouse"], ["weights", "M"]],
+    [
+        [],
+        ["M"],
+        ["summary"],
+        ["open"],
+        ["open", "-h"],
+        ["--x.y"],
+        ["open", "M", "--no-mouse"],
+        ["summary", "-h"],
+        ["weights", "M"],
+    ],
 )
 def test_everything_else_is_left_to_the_parser(words: list[str]) -> None:
     assert only_a_model(words) is None

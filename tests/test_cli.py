@@ -13,6 +13,7 @@ import faults
 import numpy as np
 import pytest
 import torch
+from command import require_sentence
 from safetensors.torch import load_file, save_file
 from terminal import SAMPLES, Terminal, environment, seqtui
 
@@ -304,6 +305,7 @@ def test_globs_and_several_names() -> None:
         (["summary", LENET, "--bogus"], 2, "--bogus"),
         (["summary", LENET, "--input", "x"], 2, "'x' is no input shape"),
         (["summary", LENET, "--depth", "x"], 2, "'x' is no number of levels"),
+        (["open", LENET, "--device", " "], 2, "--device takes the name of a device"),
         (["sumary", LENET], 2, "sumary is neither a verb nor a file"),
         (["weights", LENET, "nope"], 2, f"{LENET}: no tensor is called nope"),
         (["weights", LENET, "nope*"], 2, f"{LENET}: no tensor is called nope*"),
@@ -325,10 +327,7 @@ def test_refusal(arguments: list[str | Path], code: int, words: str, tmp_path: P
     (tmp_path / "text").write_text("hello")
     done = run(*arguments, code=code, folder=tmp_path)
     assert done.stdout == ""
-    first, *rest = done.stderr.splitlines()
-    assert first.startswith("seqtui: ")
-    assert words in first
-    assert not rest or (len(rest) == 1 and rest[0].startswith("hint: "))
+    require_sentence(done.stderr, words)
 
 
 @pytest.mark.parametrize(

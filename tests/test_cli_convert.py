@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from command import Refused, command
 from safetensors.torch import load_file
 from terminal import SAMPLES
 from torch import nn
@@ -20,10 +22,7 @@ ARTICLE = SAMPLES / "article_cnn.safetensors"
 LAYERS_ALONE = "; it holds the layers alone, without weights"
 LLAMA = Path(__file__).parent / "data" / "hf_llama.safetensors"
 
-
-def convert(*arguments: str | Path, code: int = 0) -> None:
-    """One command in this process, which must leave with `code`."""
-    assert main(["convert", *map(str, arguments)]) == code
+convert = partial(command, "convert")
 
 
 def test_state_dict_is_that_of_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,21 +131,6 @@ def test_file_that_exists_is_replaced_by_force_and_keeps_its_mode(tmp_path: Path
     ],
     ids=lambda value: " ".join(map(str, value[1:])) if isinstance(value, list) else "",
 )
-def test_refusal(
-    arguments: list[str | Path],
-    code: int,
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_refusal(arguments: list[str | Path], code: int, words: str, refused: Refused) -> None:
     Path("there.pt").touch()
-    convert(*arguments, code=code)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    first, *rest = printed.err.splitlines()
-    assert words in first
-    assert not rest or (len(rest) == 1 and rest[0].startswith("hint: "))
-    assert [path.name for path in tmp_path.iterdir()] == ["there.pt"]
-    assert Path("there.pt").read_bytes() == b""
+    refused(["convert", *arguments], code, words)

@@ -6,11 +6,13 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from command import Refused, command
 from safetensors.torch import load, load_file, save_file
 from terminal import SAMPLES, Terminal, environment, seqtui
 
@@ -25,6 +27,8 @@ UNFIT = "set fc1 out_features=64"
 """Leaves fc2 with 120 features, of which 64 arrive."""
 NO_NEWS = "seqtui: nothing is written; -o FILE or --in-place writes it\n"
 
+edit = partial(command, "edit")
+
 
 @pytest.fixture
 def lenet(tmp_path: Path) -> Path:
@@ -35,11 +39,6 @@ def lenet(tmp_path: Path) -> Path:
 def edits(*lines: str) -> list[str]:
     """Each as an option."""
     return [word for line in lines for word in ("-e", line)]
-
-
-def edit(*arguments: str | Path, code: int = 0) -> None:
-    """One command in this process, which must leave with `code`."""
-    assert main(["edit", *map(str, arguments)]) == code
 
 
 class Json:
@@ -342,22 +341,7 @@ def test_recipe_from_standard_input(lenet: Path) -> None:
     ],
     ids=lambda value: " ".join(Path(word).name for word in value) if isinstance(value, list) else "",
 )
-def test_refusal(
-    arguments: Sequence[str | Path],
-    code: int,
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "recipe").write_text("# two edits\nremove fc3\nst fc2\n")
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    monkeypatch.chdir(tmp_path)
-    edit(*arguments, code=code)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    first, *rest = printed.err.splitlines()
-    assert first.startswith("seqtui: ")
-    assert words in first
-    assert not rest or (len(rest) == 1 and rest[0].startswith("hint: "))
-    assert only(tmp_path) == ["bytes", "recipe"]
+def test_refusal(arguments: Sequence[str | Path], code: int, words: str, refused: Refused) -> None:
+    Path("recipe").write_text("# two edits\nremove fc3\nst fc2\n")
+    Path("bytes").write_bytes(b"\xff\xfe")
+    refused(["edit", *arguments], code, words)

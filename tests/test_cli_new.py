@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from command import Refused, command
 from terminal import SAMPLES, Terminal, seqtui
 
 import seqtui as package
 from seqtui.cli import main
 from seqtui.templates import TEMPLATES
 
-
-def new(*arguments: str | Path, code: int = 0) -> None:
-    """One command in this process, which must leave with `code`."""
-    assert main(["new", *map(str, arguments)]) == code
+new = partial(command, "new")
 
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,23 +85,9 @@ def test_input_is_the_models(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_refusal(
-    arguments: list[str],
-    code: int,
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_refusal(arguments: list[str], code: int, words: str, refused: Refused) -> None:
     Path("there.safetensors").touch()
-    new(*arguments, code=code)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("seqtui: ")
-    assert words in printed.err.splitlines()[0]
-    assert [path.name for path in tmp_path.iterdir()] == ["there.safetensors"]
-    assert Path("there.safetensors").read_bytes() == b""
+    refused(["new", *arguments], code, words)
 
 
 def test_file_that_exists_is_replaced_by_force(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command import Refused, command
 from PIL import Image
 from sklearn.datasets import load_digits
 from terminal import SAMPLES, Terminal, environment, seqtui
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import seqtui as package
-from seqtui.cli import main
+from seqtui.cli.parser import parse
 
 torch.set_num_threads(1)
 
@@ -29,17 +31,14 @@ LLAMA = Path(__file__).parent / "data" / "hf_llama.safetensors"
 SHOWN = [10, 11, 12, 14]
 """Places of the digits that are shown: a 0, a 1, a 2, a 4."""
 
+run = partial(command, "run")
+
 
 def digits(places: Sequence[int]) -> tuple[Tensor, list[int]]:
     """Some of scikit-learn's digits as LeNet-5 takes them, (count, 1, 28, 28) in 0..1, and which they are."""
     images, labels = load_digits(return_X_y=True)
     batch = (torch.from_numpy(images[places]).float() / 16).view(-1, 1, 8, 8)
     return functional.interpolate(batch, size=(28, 28), mode="bilinear", align_corners=False), labels[places].tolist()
-
-
-def run(*arguments: str | Path, code: int = 0) -> None:
-    """One command in this process, which must leave with `code`."""
-    assert main(["run", *map(str, arguments)]) == code
 
 
 @pytest.fixture
@@ -191,23 +190,15 @@ def test_plain_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     ],
     ids=lambda value: " ".join(map(str, value)).rpartition("/")[2] if isinstance(value, list) else "",
 )
-def test_refusal(
-    arguments: list[str | Path],
-    code: int,
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_refusal(arguments: list[str | Path], code: int, words: str, refused: Refused) -> None:
     package.save(nn.Sequential(nn.Tanh()), "unfed.safetensors")
-    run(*arguments, code=code)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    first, *rest = printed.err.splitlines()
-    assert first.startswith("seqtui: ")
-    assert words in first
-    assert not rest or (len(rest) == 1 and rest[0].startswith("hint: "))
+    refused(["run", *arguments], code, words)
+
+
+@pytest.mark.parametrize("verb", ["open", "run"])
+def test_a_device_is_named_in_any_case(verb: str) -> None:
+    assert parse([verb, "net.safetensors", "--device", " CUDA:0 "]).device == "cuda:0"
+    assert parse([verb, "net.safetensors"]).device == "cpu"
 
 
 def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import torch
+from odd_layers import attention_with_foreign_part, with_extra_buffer, with_swapped_weight
 from torch import Tensor, nn
 from torch.nn.functional import silu
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -57,29 +58,6 @@ def parametrized(layer: nn.Module, made_by: nn.Module, unsafe: bool = False) -> 
     return parametrize.register_parametrization(layer, "weight", made_by, unsafe=unsafe)
 
 
-def with_extra_buffer() -> nn.Module:
-    layer = nn.Linear(2, 3)
-    layer.register_buffer("mask", torch.ones(3))
-    return layer
-
-
-def with_swapped_weight() -> nn.Module:
-    layer = nn.Linear(2, 3)
-    layer.weight = nn.Parameter(torch.ones(3, 5))
-    return layer
-
-
-class LoudLinear(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
-
-
-def attention_with_foreign_part() -> nn.Module:
-    layer = nn.MultiheadAttention(4, 2)
-    layer.out_proj = LoudLinear(4, 4)  # type: ignore[assignment]  # the very thing to be shown
-    return layer
-
-
 def attention_with_foreign_weight() -> nn.Module:
     layer = nn.MultiheadAttention(4, 2)
     parametrizations.weight_norm(layer.out_proj)
@@ -127,7 +105,7 @@ UNREAD: Mapping[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: nn.Transformer(8, 2, 1, 1, 8, custom_encoder=nn.ReLU()),
         "its encoder.layers.0.self_attn.in_proj_weight is missing, a new one has 24×8",
     ),
-    "part": (attention_with_foreign_part, "its out_proj.class is test_described.LoudLinear, a new one has "),
+    "part": (attention_with_foreign_part, "its out_proj.class is odd_layers.LoudLinear, a new one has "),
     "weight of a part": (attention_with_foreign_weight, "its out_proj.weight is missing, a new one has 4×4"),
     "class weights": (lambda: nn.CrossEntropyLoss(torch.ones(2)), "its weight is 2, a new one has none"),
 }

@@ -23,7 +23,6 @@ from seqtui.engine.export import Copy, compared
 from seqtui.engine.requests import Export
 from seqtui.engine.workbench import Workbench
 from seqtui.errors import EngineError, FileChangedError, FormatError, SeqtuiError, UsageError
-from seqtui.exporting import write_export
 from seqtui.formats import open_model
 from seqtui.model.edits import parse_edit
 from seqtui.saving import Target, save_model
@@ -51,7 +50,7 @@ def exported(source: Path, target: Path, engine: Engine, edits: Sequence[str] = 
             assert edit is not None
             workspace.do(edit)
         view = workspace.view
-        written = write_export(view.model, view.sources, Target(str(target), engine, "absent", view.opened.prefix))
+        written = save_model(view.model, view.sources, Target(str(target), engine, "absent", view.opened.prefix))
     finally:
         workspace.close()
     assert sorted(path.name for path in target.parent.iterdir() if path != source) == [target.name]

@@ -163,9 +163,7 @@ def test_textual_is_waited_for_where_it_may_draw_otherwise(
         terminal.draws()
         assert terminal.output.startswith(TAKES_SCREEN)
         assert b"lenet5" not in terminal.output[: terminal.output.index(TEXTUAL_STARTS)]
-        terminal.press("q")
-        assert terminal.ends() == 0
-        assert terminal.left_behind() == []
+        terminal.quit()
 
 
 @pytest.mark.parametrize(("size", "detail"), [((80, 24), ""), ((120, 30), "multiply-adds  416,520")], ids=["80", "120"])
@@ -173,8 +171,7 @@ def test_nothing_moves_when_textual_takes_over(size: tuple[int, int], detail: st
     columns, lines = size
     with Terminal(seqtui("open", LENET), columns, lines) as terminal:
         terminal.draws(*FRAME, detail)
-        terminal.press("q")
-        assert terminal.ends() == 0
+        terminal.quit()
         output = terminal.output[: terminal.output.rindex(b"\x1b[?2004l")]  # up to where it leaves
     starts = [match.start() for match in re.finditer(rb"\x1b\[1;1H", output)][1:]  # of Textual's frames
     ours, *theirs = [Terminal.showing(output[:end].decode(), columns, lines) for end in (*starts, len(output))]
@@ -194,10 +191,8 @@ def test_the_frame_is_there_before_textual_and_by_the_standard_library_alone(tmp
         assert "1×1×28×28" in terminal.lines[0]
         assert TEXTUAL_STARTS not in terminal.output
         terminal.wait(file.exists, "the modules")
-        terminal.press("q")
-        assert terminal.ends() == 0
+        terminal.quit()
         assert terminal.output.count(TAKES_SCREEN) == 1  # twice would blank it
-        assert terminal.left_behind() == []
     loaded = {name.partition(".")[0] for name in file.read_text().split()}
     assert not loaded & {"numpy", "platformdirs", "rich", "safetensors", "textual", "torch"}
 
@@ -212,26 +207,15 @@ def test_keys_typed_meanwhile_reach_the_app_as_they_are_and_are_not_echoed() -> 
         terminal.press("escape")
         terminal.wait(lambda: [line[1:] for line in terminal.lines] == [line[1:] for line in before], "the same model")
         assert terminal.lines[3].startswith("›  ▸ ● conv1")
-        terminal.press("q")
-        assert terminal.ends() == 0
-        assert terminal.left_behind() == []
+        terminal.quit()
 
 
 def test_ctrl_z_waits_for_the_app_which_gives_back_what_was_found_first() -> None:
     with in_gap(TILL_KEY, LENET) as terminal:
         terminal.sees(*FRAME)
-        before = terminal.lines
-        terminal.press("ctrl+z")
-        terminal.stops()
-        terminal.wait(lambda: b"\x1b[?1004l" in terminal.output, "the last of the program's words")
-        assert terminal.left_behind() == []
-        terminal.forget()
-        terminal.process.send_signal(signal.SIGCONT)
-        terminal.wait(lambda: terminal.lines == before, "the whole screen")
+        terminal.sleep_and_wake()
         assert terminal.output.count(TAKES_SCREEN) == 2
-        terminal.press("q")
-        assert terminal.ends() == 0
-        assert terminal.left_behind() == []
+        terminal.quit()
 
 
 def test_another_size_meanwhile_is_drawn_by_textual() -> None:
@@ -241,8 +225,7 @@ def test_another_size_meanwhile_is_drawn_by_textual() -> None:
         terminal.press("j")
         terminal.draws("›  ▸ ● conv1", "2D convolution", *FRAME)
         assert max(map(len, terminal.lines)) > 80
-        terminal.press("q")
-        assert terminal.ends() == 0
+        terminal.quit()
 
 
 # However it ends
@@ -257,7 +240,7 @@ def test_a_signal_meanwhile_gives_the_terminal_back(number: signal.Signals, code
     with in_gap(TILL_SIGNAL, LENET) as terminal:
         terminal.sees(*FRAME)
         terminal.process.send_signal(number)
-        require_given_back(terminal, code)
+        terminal.gives_back(code)
 
 
 @pytest.mark.parametrize(("key", "code"), [("ctrl+c", 130), ("\x1c", 131)], ids=["ctrl+c", "ctrl+backslash"])
@@ -265,7 +248,7 @@ def test_the_keys_that_end_a_program_end_it(key: str, code: int) -> None:
     with in_gap(TILL_SIGNAL, LENET) as terminal:
         terminal.sees(*FRAME)
         terminal.press(key)
-        require_given_back(terminal, code)
+        terminal.gives_back(code)
 
 
 def test_a_dropped_line_ends_it() -> None:
@@ -283,13 +266,7 @@ def test_a_dropped_line_ends_it() -> None:
 def test_a_fault_before_the_screens_gives_the_terminal_back_and_names_a_report(program: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, "open", str(LENET)]
     with Terminal(command, env=environment(XDG_STATE_HOME=str(tmp_path))) as terminal:
-        require_given_back(terminal, 70)
+        terminal.gives_back(70)
         assert b"fc3" in terminal.output[: terminal.output.index(b"our own fault")]
     (report,) = tmp_path.rglob("report-*.txt")
     assert "division by zero" in report.read_text()
-
-
-def require_given_back(terminal: Terminal, code: int) -> None:
-    assert terminal.ends() == code
-    assert terminal.left_behind() == []
-    assert b"Traceback" not in terminal.output

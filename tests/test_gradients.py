@@ -12,16 +12,7 @@ from torch import Tensor, nn
 from seqtui.engine.requests import RunSettings
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "net.safetensors"
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def judged_norms(net: nn.Sequential, x: Tensor) -> dict[str, float]:

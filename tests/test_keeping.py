@@ -26,9 +26,9 @@ from seqtui.formats.opened import OpenedModel
 from seqtui.model.edits import parse_edits
 from seqtui.model.spec import ModelSpec
 from seqtui.model.spec_json import spec_to_json
+from seqtui.recipes import read_recipe
 from seqtui.records import told
 from seqtui.templates import template_model
-from seqtui.tui.recipes import read_recipe
 from seqtui.workspace import Workspace
 
 torch.set_num_threads(1)
@@ -332,7 +332,8 @@ def test_edits_of_another_version_become_a_recipe(lenet: Path) -> None:
         words = workspace.take_trouble()
         assert "another version of this file" in words
         recipe = words.partition(":replay ")[2].partition(" does")[0]
-        workspace.do(read_recipe(recipe))
+        for _, edit in read_recipe(recipe):
+            workspace.do(edit)
         assert names(workspace.model)[:2] == ["first", "pool1"]
     command = [sys.executable, "-m", "seqtui", "edit", str(lenet), "-f", recipe, "--json"]
     document = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy
 import pytest
 import torch
+from odd_layers import LoudLinear, attention_with_foreign_part, with_extra_buffer, with_swapped_weight
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
@@ -160,11 +161,6 @@ class Doubling(nn.Module):
         return x * 2
 
 
-class LoudLinear(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
-
-
 class Residual(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -196,18 +192,6 @@ def with_pruned_weight() -> nn.Module:
     return layer
 
 
-def with_extra_buffer() -> nn.Module:
-    layer = nn.Linear(2, 3)
-    layer.register_buffer("mask", torch.ones(3))
-    return layer
-
-
-def with_swapped_weight() -> nn.Module:
-    layer = nn.Linear(2, 3)
-    layer.weight = nn.Parameter(torch.ones(3, 5))
-    return layer
-
-
 def with_stale_padding() -> nn.Module:
     layer = nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular")
     layer.padding = (0,)
@@ -226,17 +210,11 @@ def sequential_with_none() -> nn.Module:
     return layer
 
 
-def attention_with_foreign_part() -> nn.Module:
-    layer = nn.MultiheadAttention(4, 2)
-    layer.out_proj = LoudLinear(4, 4)  # type: ignore[assignment]  # the very thing to be refused
-    return layer
-
-
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (Doubling, "block.1 is a test_modules.Doubling, which is no layer that a spec can hold"),
-        (lambda: LoudLinear(2, 2), "block.1 is a test_modules.LoudLinear, which is no layer"),
+        (lambda: LoudLinear(2, 2), "block.1 is a odd_layers.LoudLinear, which is no layer"),
         (lambda: Residual(nn.ReLU()), "block.1 is a test_modules.Residual, which is no layer"),
         (lambda: nn.ModuleList([nn.ReLU()]), "block.1 is a torch.nn.modules.container.ModuleList, which is no layer"),
         (with_hook, "block.1 has a forward hook (with_hook.<locals>.<lambda>), which a spec cannot hold"),

@@ -50,12 +50,13 @@ def test_a_file_without_a_spec_is_guessed_and_its_wrapper_told(tmp_path: Path) -
 # Folders
 
 
-def test_a_folder_with_one_model_is_that_model(tmp_path: Path) -> None:
-    save_file(FC, tmp_path / "only.safetensors")
+@pytest.mark.parametrize("name", ["only.safetensors", "ONLY.SAFETENSORS"])
+def test_a_folder_with_one_model_is_that_model(name: str, tmp_path: Path) -> None:
+    save_file(FC, tmp_path / name)
     (tmp_path / "README.md").write_text("hello")
     model = open_model(str(tmp_path))
     model.close()
-    assert model.path == str(tmp_path / "only.safetensors")
+    assert model.path == str(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -24,18 +24,9 @@ from seqtui.formats import open_model
 from seqtui.saving import Target, save_model
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("seeded")
 
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "net.safetensors"
 
 
 def outputs_of(net: nn.Module, x: Tensor) -> dict[str, Tensor]:

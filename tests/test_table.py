@@ -106,11 +106,18 @@ def test_a_sparkline_leaves_no_bin_blank_that_holds_anything() -> None:
     assert merged([1, 2, 3, 4], 2) == [3, 7]
 
 
-@given(st.lists(st.text("ab ", min_size=1, max_size=9), max_size=9), st.integers(1, 30))
-def test_facts_flow_over_as_many_lines_as_they_need(facts: list[str], width: int) -> None:
-    lines = flow(facts, width)
-    assert "   ".join(lines) == "   ".join(facts)
-    assert all(len(line) <= max(width, 9) for line in lines)
+@given(
+    st.lists(st.text("ab 漢", min_size=1, max_size=9), max_size=9),
+    st.none() | st.integers(1, 30),
+    st.sampled_from(["   ", " · "]),
+)
+def test_facts_flow_over_as_many_lines_as_they_need(facts: list[str], width: int | None, gap: str) -> None:
+    lines = flow(facts, width, gap)
+    assert gap.join(lines) == gap.join(facts)
+    if width is None:
+        assert len(lines) == 1
+    else:
+        assert all(cell_width(line) <= max(width, 18) for line in lines)
 
 
 @given(st.text())

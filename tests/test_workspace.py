@@ -144,6 +144,17 @@ def test_a_second_session_saves_elsewhere_and_edits_that(lenet: Path, tmp_path: 
     second.close()
 
 
+def test_the_suffix_of_a_file_is_read_in_any_case(workspace: Workspace, tmp_path: Path) -> None:
+    other = tmp_path / "X.SAFETENSORS"
+    do(workspace, "remove tanh1")
+    workspace.save(str(other))
+    assert workspace.opened.path == str(other)
+    assert not workspace.is_changed
+    do(workspace, "remove tanh2")
+    workspace.save()
+    assert [path for path, _ in seqtui.load(other).walk() if path.startswith("tanh")] == ["tanh3", "tanh4"]
+
+
 def test_tied_weights_that_are_made_at_a_save_are_made_once(tmp_path: Path) -> None:
     first, last = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
     last.weight = first.weight

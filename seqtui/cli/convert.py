@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from seqtui.cli.output import progress, require_free, say
-from seqtui.errors import SeqtuiError, UsageError
-from seqtui.formats import open_model
+from seqtui.cli.output import about, progress, require_free, say
+from seqtui.errors import UsageError
+from seqtui.formats import form_of, open_model
 from seqtui.formats.atomic import Expected, write_atomically
 from seqtui.model.content_edits import Input
 from seqtui.model.inputs import parse_float_type, parse_input
 from seqtui.model.tensor_edits import Cast
 from seqtui.model.tensors import TORCH_DTYPES
 from seqtui.model.tree import Glob
-from seqtui.saving import EXPORTS, WRITERS, Saved, Target, save_model
+from seqtui.saving import WRITERS, Saved, Target, save_model
 from seqtui.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,21 +28,14 @@ EVERYTHING = Glob("**")
 
 def run(options: SimpleNamespace) -> int:
     """Write the file, whole or not at all, and say on stderr how it compares; 1 where a layer's shapes do not fit."""
-    suffix = os.path.splitext(options.output)[1].lower()
-    if suffix not in FORMS:
+    if form_of(options.output) not in FORMS:
         raise UsageError(f"{options.output} has no suffix that says its form", hint=f"Forms are {', '.join(FORMS)}.")
     require_free(options.output, options.force)
     dtype = parse_float_type(options.dtype) if options.dtype else ""
-    workspace = Workspace(open_model(options.model))
-    try:
+    with closing(Workspace(open_model(options.model))) as workspace, about(workspace.opened.path):
         before = _prepare(workspace, options.input, dtype)
         say(_write(workspace, options.output, options.force, before).sentence)
         return 1 if workspace.view.inference.problems else 0
-    except SeqtuiError as error:
-        error.file = error.file or workspace.opened.path
-        raise
-    finally:
-        workspace.close()
 
 
 def _prepare(workspace: Workspace, given: str | None, dtype: str) -> Subject | None:
@@ -63,14 +56,12 @@ def _prepare(workspace: Workspace, given: str | None, dtype: str) -> Subject | N
 def _write(workspace: Workspace, path: str, is_sure: bool, before: Subject | None) -> Saved:
     """Write the model as it is now."""
     expected: Expected = "anything" if is_sure else "absent"
-    if not path.lower().endswith(MARKDOWN):
-        view = workspace.view
-        model = view.model if path.lower().endswith(EXPORTS) else workspace.model  # torch runs what it exports
+    view = workspace.view
+    if form_of(path) != MARKDOWN:
         with progress() as told:
             target = Target(path, workspace.engine, expected, view.opened.prefix, told, before)
-            return save_model(model, view.sources, target)
+            return save_model(workspace.model, view.sources, target)
     from seqtui.markdown_text import summary_markdown
 
-    view = workspace.view
     text = "\n".join([*summary_markdown(view.model, view.inference, view.title), ""]).encode()
     return Saved(path, write_atomically(path, [text], len(text), expected))

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from types import SimpleNamespace
 
-from seqtui.cli.output import require_free, say, width, write_json, write_lines
+from seqtui.cli.output import about, require_free, say, width, write_json, write_lines
 from seqtui.documents import edit_document
-from seqtui.errors import EditError, FileError, SeqtuiError
+from seqtui.errors import EditError
 from seqtui.formats import open_model
 from seqtui.model.edit import Edit, NothingToDoError
-from seqtui.model.edits import numbered_edits, parse_edit
+from seqtui.model.edits import parse_edit
 from seqtui.plan_text import plan_lines
+from seqtui.recipes import read_recipe
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, summary_lines
 from seqtui.workspace import Workspace
 
-STDIN = "-"
-
 
 def run(options: SimpleNamespace) -> int:
     """Edit, write where asked, then print the table and the plan, or the document; 1 where shapes do not fit."""
-    edits = _recipe(options.recipe) if options.recipe else [("", _given(text)) for text in options.edits]
+    if options.recipe:
+        edits = [(f"line {number}: ", edit) for number, edit in read_recipe(options.recipe)]
+    else:
+        edits = [("", _given(text)) for text in options.edits]
     if options.output:
         require_free(options.output, options.force)
-    workspace = Workspace(open_model(options.model))
-    try:
+    with closing(Workspace(open_model(options.model))) as workspace, about(workspace.opened.path):
         for where, edit in edits:
             _do(edit, where, workspace)
         return _finish(workspace, options)
-    except SeqtuiError as error:
-        error.file = error.file or workspace.opened.path
-        raise
-    finally:
-        workspace.close()
 
 
 def _do(edit: Edit, where: str, workspace: Workspace) -> None:
@@ -76,24 +73,3 @@ def _given(text: str) -> Edit:
     if edit is None:
         raise EditError(f"-e {text!r} is no edit")
     return edit
-
-
-def _recipe(path: str) -> list[tuple[str, Edit]]:
-    """The edits in a file, or in what comes in where it is `-`, each with its line in words.
-
-    Raises EditError that names the line, and FileError.
-    """
-    name = "standard input" if path == STDIN else path
-    try:
-        with open(sys.stdin.fileno() if path == STDIN else path, "rb", closefd=path != STDIN) as file:
-            lines = file.read().decode("utf-8-sig").split("\n")
-        return [(f"line {number}: ", edit) for number, edit in numbered_edits(lines)]
-    except OSError as error:
-        is_missing = isinstance(error, FileNotFoundError)
-        reason = "there is no such file" if is_missing else f"it cannot be read: {error.strerror}"
-        raise FileError(reason, file=name) from None
-    except UnicodeDecodeError:
-        raise EditError("this is no text", hint="A recipe is a line of UTF-8 an edit.", file=name) from None
-    except EditError as error:
-        error.file = name
-        raise

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
 from seqtui.cli.open import has_screen, show
-from seqtui.cli.output import require_free, say, width, write_lines
-from seqtui.errors import SeqtuiError
+from seqtui.cli.output import about, require_free, say, width, write_lines
 from seqtui.formats.opened import OpenedModel
 from seqtui.model.infer import infer_shapes
 from seqtui.model.inputs import input_text, parse_input
@@ -38,13 +38,8 @@ def run(options: SimpleNamespace) -> int:
     workspace = Workspace(OpenedModel(model, {}, options.output, "safetensors", name=options.template))
     if has_screen():
         return show(workspace, options)
-    try:
+    with closing(workspace), about(options.output):
         return _without_screen(workspace, options)
-    except SeqtuiError as error:
-        error.file = error.file or options.output
-        raise
-    finally:
-        workspace.close()
 
 
 def _without_screen(workspace: Workspace, options: SimpleNamespace) -> int:

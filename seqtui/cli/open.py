@@ -22,8 +22,7 @@ def run(options: SimpleNamespace) -> int:
     workspace = Workspace(open_model(options.model))
     if options.input:
         workspace.set_input(parse_input(options.input, workspace.model))
-    if options.device:
-        workspace.set_mode(Mode(options.device.lower()))
+    workspace.set_mode(Mode(options.device))
     if options.read_only:
         workspace.read_only = "it was opened with --read-only"
     return show(workspace, options, path_in(workspace.view, options.select) if options.select else "")

@@ -10,7 +10,7 @@ from time import monotonic
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from seqtui.errors import FileError
+from seqtui.errors import FileError, SeqtuiError
 from seqtui.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -104,6 +104,16 @@ def _rewrite_line(text: str) -> None:
     """Put a text in place of the line that the cursor of the terminal is in. Source: ECMA-48, EL."""
     sys.stderr.write(f"\r\x1b[K{text}")
     sys.stderr.flush()
+
+
+@contextmanager
+def about(file: str) -> Iterator[None]:
+    """What is refused in here without a word of where is refused of this file."""
+    try:
+        yield
+    except SeqtuiError as error:
+        error.file = error.file or file
+        raise
 
 
 def require_free(path: str, is_forced: bool) -> None:

@@ -77,7 +77,8 @@ def _parser(names: Iterable[str]) -> Parser:
 
 
 def _add_model(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("model", metavar="MODEL", help="a .safetensors file, or a directory that holds one")
+    words = "a .safetensors file or a directory that holds one; .py code, a .json spec"
+    verb.add_argument("model", metavar="MODEL", help=words)
 
 
 def _add_screen(verb: argparse.ArgumentParser) -> None:
@@ -101,7 +102,7 @@ def _open(verb: argparse.ArgumentParser) -> None:
     _add_model(verb)
     _add_input(verb)
     verb.add_argument("--select", metavar="PATH", default="", help="the layer or tensor to start on: conv1.weight")
-    verb.add_argument("--device", metavar="D", default="", help=f"where runs go: {DEVICES}")
+    _add_device(verb, f"where runs go: {DEVICES}")
     verb.add_argument("--read-only", action="store_true", help="look and run, and change nothing")
     _add_screen(verb)
 
@@ -168,7 +169,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--seed", metavar="N", type=_whole("seed"), help="of all that is random, in the input and in the model"
     )
-    verb.add_argument("--device", metavar="D", default="cpu", help=DEVICES)
+    _add_device(verb, DEVICES)
     _add_dtype(verb, "run in this type: float32, bf16, f16")
     verb.add_argument("--train", action="store_true", help="in training mode: dropout acts")
     verb.add_argument(
@@ -184,14 +185,25 @@ def _run(verb: argparse.ArgumentParser) -> None:
 
 def _convert(verb: argparse.ArgumentParser) -> None:
     _add_model(verb)
-    verb.add_argument("output", metavar="OUT", help=f"{OUTPUT}, a .md table, {EXPORT}")
+    verb.add_argument("output", metavar="OUT", help=f"{OUTPUT}; or a .md table")
     _add_input(verb)
     _add_dtype(verb, "write floating numbers in this type: float32, bf16, f16")
     _add_force(verb)
 
 
+def _add_device(verb: argparse.ArgumentParser, words: str) -> None:
+    verb.add_argument("--device", metavar="D", type=parse_device, default="cpu", help=words)
+
+
 def _add_dtype(verb: argparse.ArgumentParser, words: str) -> None:
     verb.add_argument("--dtype", metavar="T", default="", help=words)
+
+
+def parse_device(text: str) -> str:
+    """torch's word for a device, written in any case. Raises UsageError where none is named."""
+    if not text.strip():
+        raise UsageError("--device takes the name of a device", hint="Such as cpu, cuda:0 or meta.")
+    return text.strip().lower()
 
 
 def _whole(what: str, least: int = 0) -> Callable[[str], int]:
@@ -206,8 +218,7 @@ def _whole(what: str, least: int = 0) -> Callable[[str], int]:
 
 
 DEVICES = "cpu, cuda:0, mps, xpu or meta"
-EXPORT = "or for torch and others .pt, .pt2 or .onnx"
-OUTPUT = "a new .safetensors file, .py code or .json spec"
+OUTPUT = "a new .safetensors file, .py code, a .json spec, or for torch and others .pt, .pt2 or .onnx"
 
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
     "open": (_open, "look into a model on the screen", "seqtui open lenet5.safetensors"),
@@ -226,7 +237,7 @@ VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
     ),
     "convert": (
         _convert,
-        "the model in another form, each read back and compared",
+        "the model in another form; what torch writes is read back and compared",
         "seqtui convert lenet5.safetensors lenet5.onnx",
     ),
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from types import SimpleNamespace
 
-from seqtui.cli.output import progress, width, write_json, write_lines
+from seqtui.cli.output import about, progress, width, write_json, write_lines
 from seqtui.documents import run_document
 from seqtui.engine.requests import Feed, Forward, RunResult, RunSettings
-from seqtui.errors import EditError, EngineError, SeqtuiError, UsageError
+from seqtui.errors import EditError, EngineError, UsageError
 from seqtui.formats import open_model
 from seqtui.model.infer import infer_shapes
 from seqtui.model.inputs import parse_float_type, parse_input, require_input
@@ -23,7 +24,7 @@ DRAWN = ("normal", "zeros", "ones")
 def run(options: SimpleNamespace) -> int:
     """Print what came out of each layer and of the model, or the document."""
     settings = RunSettings(
-        device=_device(options.device),
+        device=options.device,
         dtype=parse_float_type(options.dtype) if options.dtype else "",
         is_training=options.train,
         feed=_feed(options.feed, options.seed or 0),
@@ -31,8 +32,7 @@ def run(options: SimpleNamespace) -> int:
         with_backward=options.backward,
         seed=options.seed,
     )
-    workspace = Workspace(open_model(options.model))
-    try:
+    with closing(Workspace(open_model(options.model))) as workspace, about(workspace.opened.path):
         if options.input:
             workspace.set_input(parse_input(options.input, workspace.model))
         result = _result(workspace, settings)
@@ -40,19 +40,7 @@ def run(options: SimpleNamespace) -> int:
             write_json(run_document(result, workspace.opened.path, options.seed))
         else:
             write_lines(run_lines(result, width()), options)
-    except SeqtuiError as error:
-        error.file = error.file or workspace.opened.path
-        raise
-    finally:
-        workspace.close()
     return 0
-
-
-def _device(text: str) -> str:
-    """torch's word for a device. Raises UsageError where none is named."""
-    if not text.strip():
-        raise UsageError("--device takes the name of a device", hint="Such as cpu, cuda:0 or meta.")
-    return text.strip().lower()
 
 
 def _feed(text: str, seed: int) -> Feed:
@@ -81,7 +69,7 @@ def _result(workspace: Workspace, settings: RunSettings) -> RunResult:
     view = workspace.view
     require_input(view.model)
     problem = next(iter(view.inference.problems.values()), None)
-    if problem and not settings.dtype and settings.feed.form != "file":  # in another type, or shape, it may fit
+    if problem and settings.is_as_inferred:
         raise EngineError(problem.message, hint=_advice(view.model))
     with progress() as told:
         result = workspace.engine.ask(Forward(workspace.subject, settings), told)

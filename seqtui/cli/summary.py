@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from types import SimpleNamespace
 
-from seqtui.cli.output import progress, say, width, write_json, write_lines
+from seqtui.cli.output import about, progress, say, width, write_json, write_lines
 from seqtui.documents import summary_document
-from seqtui.errors import SeqtuiError
 from seqtui.formats import open_model
 from seqtui.model.inputs import parse_input, require_sequential
 from seqtui.safe_text import safe_text
@@ -19,8 +19,7 @@ Lines = Sequence[Sequence[Piece]]
 
 def run(options: SimpleNamespace) -> int:
     """Print the table or the document; 1 where a layer's shapes do not fit."""
-    workspace = Workspace(open_model(options.model))
-    try:
+    with closing(Workspace(open_model(options.model))) as workspace, about(workspace.opened.path):
         if options.input:
             workspace.set_input(parse_input(options.input, workspace.model))
         if options.json:
@@ -29,11 +28,6 @@ def run(options: SimpleNamespace) -> int:
             notes = [[Piece(f"note: {safe_text(note)}", "dim")] for note in workspace.view.opened.notes]
             write_lines([*STYLES[options.style](workspace, options), *notes], options)
         return 1 if workspace.view.inference.problems else 0
-    except SeqtuiError as error:
-        error.file = error.file or workspace.opened.path
-        raise
-    finally:
-        workspace.close()
 
 
 def _table(workspace: Workspace, options: SimpleNamespace) -> Lines:

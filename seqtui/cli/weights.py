@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from seqtui.cli.output import say, width, write_json, write_lines
+from seqtui.cli.output import about, say, width, write_json, write_lines
 from seqtui.documents import SCHEMA, Document
-from seqtui.errors import SeqtuiError, UsageError
+from seqtui.errors import UsageError
 from seqtui.formats import open_model
 from seqtui.formats.opened import OpenedModel
 from seqtui.formats.tensor_source import TensorSource
@@ -72,14 +73,8 @@ class Wanted:
 
 def run(options: SimpleNamespace) -> int:
     """Print the listing, the numbers or the document."""
-    opened = open_model(options.model)
-    try:
+    with closing(open_model(options.model)) as opened, about(opened.path):
         _print(opened, options)
-    except SeqtuiError as error:
-        error.file = error.file or opened.path
-        raise
-    finally:
-        opened.close()
     return 0
 
 

@@ -6,7 +6,6 @@ What is written is in eval mode; a layer that is off is an Identity, as in every
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from seqtui.engine.feed import fed
 from seqtui.engine.numbers import dtype_word
 from seqtui.engine.refusal import reason, refusal
-from seqtui.engine.requests import Export, Exported, Feed
+from seqtui.engine.requests import STATE_DICT, Export, Exported, Feed
 from seqtui.engine.workbench import Workbench, opened
 from seqtui.errors import EngineError
+from seqtui.formats import form_of
 from seqtui.model.infer import infer_shapes
 from seqtui.model.inputs import require_input
 from seqtui.model.tree import joined, walk_layer
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-STATE_DICT = ".pt"
 ONNX_PACKAGES = ("onnx", "onnxscript")
 MOST_ONNX_BYTES = 2**31 - 2**20
 """One file of protobuf holds less than 2 GiB, and the graph needs some of that too."""
@@ -56,7 +55,7 @@ def export(request: Export, workbench: Workbench) -> Exported:
     Raises FormatError where there is no network that could be run, UsageError where nothing says what it is fed,
     EngineError where it does not run, cannot be written in that form, or comes back as something else.
     """
-    suffix = os.path.splitext(request.path)[1].lower()
+    suffix = form_of(request.path)
     if suffix == STATE_DICT:
         return _export_state(request, workbench)
     require_input(request.subject.model)
@@ -101,7 +100,7 @@ def _export_state(request: Export, workbench: Workbench) -> Exported:
 
     model = request.subject.model
     state = workbench.network(request.subject).state_dict() if model.is_sequential else _loose_tensors(request)
-    workbench.tell(0, 0, "writing .pt")
+    workbench.tell(0, 0, f"writing {STATE_DICT}")
     torch.save(state, request.path)
     loaded = torch.load(request.path, weights_only=True)
     _require_same(state, loaded)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-from seqtui.engine.requests import EXPLODING, MOST_ARGMAX, VANISHING
+from seqtui.engine.requests import EXPLODING, MOST_ARGMAX, VANISHING, Verdict
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +40,6 @@ SPATIAL: Mapping[str, int | None] = {
 }
 """Kind -> how many dimensions stand behind the channels in what it gives: none where these are features, None where
 only the number of dimensions can tell. Kinds in 1d, 2d, 3d say it by their names; all others keep what they get."""
-
-Verdict: TypeAlias = Literal["", "vanishing", "exploding", "none"]
 
 
 class Statistics(NamedTuple):

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from seqtui.formats.byte_source import Stamp
+from seqtui.formats.safetensors import SafetensorsFile
+from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.kinds.kind import Signal
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.tensors import DTYPES, NewTensor, Shape, TensorInfo
@@ -74,6 +76,16 @@ class Subject(NamedTuple):
     """Its one input is the shape that is fed."""
     files: tuple[SourceFile, ...]
 
+    @classmethod
+    def of(cls, model: ModelSpec, sources: Mapping[str, TensorSource]) -> Subject:
+        """A model whose numbers lie in these open sources."""
+        files = (
+            SourceFile(source_id, source.file.name, source.file.stamp, source.file.open_path)
+            for source_id, source in sources.items()
+            if isinstance(source, SafetensorsFile) and source.file
+        )
+        return cls(model, tuple(files))
+
 
 class Feed(NamedTuple):
     """What a model is fed, in the shape and type of its input."""
@@ -98,6 +110,11 @@ class RunSettings(NamedTuple):
     with_backward: bool = False
     seed: int | None = None
     """Of what is random in the model itself; None for another one at each run."""
+
+    @property
+    def is_as_inferred(self) -> bool:
+        """Whether what flows is what the rules follow: in another type, or another shape, a model may fit."""
+        return not self.dtype and self.feed.form != "file"
 
 
 class Forward(NamedTuple):
@@ -144,12 +161,15 @@ EXPLODING = 1e4
 """A gradient's root mean square over the elements of its parameter, below and above which it is told."""
 
 
+Verdict: TypeAlias = Literal["", "vanishing", "exploding", "none"]
+"""What is told of a gradient, `none` where none arrives; empty for nothing."""
+
+
 class Gradient(NamedTuple):
     """The gradient of a parameter."""
 
     norm: float
-    verdict: Literal["", "vanishing", "exploding", "none"]
-    """`none`: no gradient reaches it."""
+    verdict: Verdict
 
 
 class RunResult(NamedTuple):
@@ -260,6 +280,10 @@ class TorchinfoTable(NamedTuple):
 
     model: ModelSpec
     depth: int | None
+
+
+STATE_DICT = ".pt"
+"""The suffix of the one export that is no program: tensors alone, of a model that nobody can run too."""
 
 
 class Export(NamedTuple):

@@ -21,6 +21,11 @@ TEXT_SUFFIXES = (".py", ".json")
 """Of files that hold a model without its weights."""
 
 
+def form_of(path: str) -> str:
+    """The suffix by which a file's name says its form, in lower case whatever its own; empty for none."""
+    return os.path.splitext(path)[1].lower()
+
+
 def open_model(path: str, source_id: str = "") -> OpenedModel:
     """The model in a file, or in a folder that holds one. Only its header is read; code and specs are read whole.
 
@@ -32,7 +37,7 @@ def open_model(path: str, source_id: str = "") -> OpenedModel:
     file = _file_in(path) if os.path.isdir(path) else path
     if file.endswith(INDEX_SUFFIX) and os.path.isfile(file):
         raise _sharded(file, os.path.dirname(file) or ".")
-    if file.lower().endswith(TEXT_SUFFIXES):
+    if form_of(file) in TEXT_SUFFIXES:
         from seqtui.formats.python_file import open_text  # Python's own grammar, which most files do not need
 
         return open_text(file)
@@ -72,7 +77,7 @@ def _file_in(folder: str) -> str:
         raise FileError(f"the folder cannot be read: {error.strerror}", file=folder) from None
     if any(name.endswith(INDEX_SUFFIX) for name in names):
         raise _sharded(folder, folder)
-    models = [name for name in names if name.endswith(MODEL_SUFFIX)]
+    models = [name for name in names if form_of(name) == MODEL_SUFFIX]
     if not models:
         raise FileError(f"the folder holds no {MODEL_SUFFIX} file", "Name the model's own file or folder.", folder)
     if len(models) > 1:

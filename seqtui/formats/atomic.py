@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -76,6 +74,9 @@ def scratch_folder(path: str) -> Iterator[str]:
 
     Raises FileError. That it cannot be removed again spoils nothing.
     """
+    import shutil  # these two cost 3 ms, and whoever only reads a file makes no folder
+    import tempfile
+
     folder = os.path.dirname(os.path.realpath(path))
     with _as_file_errors(path, 0, folder):
         made = tempfile.mkdtemp(prefix=".seqtui-", dir=folder)

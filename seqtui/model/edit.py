@@ -47,7 +47,10 @@ class Batch:
     def apply(self, model: ModelSpec) -> ModelSpec:
         """Raises EditError with the edit that cannot apply."""
         for edit in self.edits:
-            model = applied(edit, model)
+            try:
+                model = edit.apply(model)
+            except EditError as error:
+                raise EditError(f"{edit}: {error.message}", error.hint) from None
         return model
 
     def __str__(self) -> str:
@@ -64,11 +67,3 @@ def changed(edit: Edit, before: ModelSpec, after: ModelSpec) -> ModelSpec:
         first, *more = str(edit).split("\n")
         raise NothingToDoError(f"{first}{f' and {len(more)} more' if more else ''} would change nothing")
     return after
-
-
-def applied(edit: Edit, model: ModelSpec) -> ModelSpec:
-    """The model after one of several edits. Raises EditError that names it."""
-    try:
-        return edit.apply(model)
-    except EditError as error:
-        raise EditError(f"{edit}: {error.message}", error.hint) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import ClassVar, NamedTuple
@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 from seqtui.errors import EditError
 from seqtui.model.additions import completed
 from seqtui.model.content_edits import Input, Replace, Set
-from seqtui.model.edit import Batch, Edit, Line, NothingToDoError, applied, changed
+from seqtui.model.edit import Batch, Edit, Line, NothingToDoError, changed
 from seqtui.model.infer import Inference, LayerInfo, infer_layer, infer_shapes
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.kind import FLOATS, Signal
@@ -251,17 +251,25 @@ def concrete(edit: Edit, model: ModelSpec, inference: Inference | None = None) -
         return Batch(edit.concrete(model))
     if isinstance(edit, Insert | Replace):
         return completed(edit, model, inference)
-    if not isinstance(edit, Batch):
-        return edit
+    return in_turn(((f"{step}: ", step) for step in edit.edits), model) if isinstance(edit, Batch) else edit
+
+
+def in_turn(steps: Iterable[tuple[str, Edit]], model: ModelSpec) -> Batch:
+    """Edits as one step, concrete each for the model that those before it make; what would change nothing is left out.
+
+    With each comes what its errors begin with. Raises EditError, NothingToDoError where nothing is left.
+    """
     edits: list[Edit] = []
     idle: NothingToDoError | None = None
-    for step in edit.edits:
+    for where, step in steps:
         try:
             known = concrete(step, model)
-            model = changed(known, model, applied(known, model))
+            model = changed(known, model, known.apply(model))
         except NothingToDoError as error:
             idle = error
             continue
+        except EditError as error:
+            raise EditError(f"{where}{error.message}", error.hint) from None
         edits.append(known)
     if idle and not edits:
         raise idle
