@@ -43,8 +43,59 @@ async def test_a_second_key_answers_nothing(lenet: Path, way: Sequence[str], see
         await user.burst(*keys)
         await user.until(lambda: len(user.app.screen_stack) == 1)
         assert user.app.is_running
+        assert not user.app.screen.has_class("-detail")
         await user.press("G")
         assert user.at == "fc3"
+
+
+@pytest.mark.parametrize(
+    ("way", "seen"),
+    [
+        ("I", "input shape"),
+        ("r", "rename conv1"),
+        ("e", "out_channels"),
+        ("a", "add after"),
+        ("at", "asking torch"),
+        ("question_mark", "filter the keys"),
+        ("ctrl+p", "Search for commands"),
+        ("q", "d discard"),
+    ],
+)
+async def test_what_comes_with_the_key_that_ends_a_question_reaches_nobody(lenet: Path, way: str, seen: str) -> None:
+    async with user_of(lenet) as user:
+        await user.press("j", "t", way)
+        await user.sees(seen)
+        await user.burst("pagedown", "x", "escape", "x", "d", "enter", "down", "escape")
+        await user.until(lambda: len(user.app.screen_stack) == 1)
+        assert user.done() == ["disable conv1"]
+        assert user.at == "conv1"
+        assert not user.app.screen.has_class("-detail")
+
+
+@pytest.mark.parametrize(
+    ("way", "keys", "done"),
+    [
+        ("r", ["x", "backspace", "y", "enter", "j", "d"], "rename conv1 conv1y"),
+        ("e", ["up", "enter", "1", "enter"], "set conv1 out_channels=7"),
+        ("a", [*"linear", "down", "up", "enter", "j", "d"], "insert fc4 Linear in_features=28 out_features=28"),
+        ("colon", [*"freeze", "space", *"conv1", "enter", "j", "d"], "freeze conv1"),
+    ],
+)
+@pytest.mark.parametrize("is_ahead", [False, True], ids=["", "typed ahead"])
+async def test_what_comes_behind_an_answer_is_no_part_of_it(
+    lenet: Path, way: str, keys: Sequence[str], done: str, is_ahead: bool
+) -> None:
+    async with user_of(lenet) as user:
+        await user.press("j")
+        if is_ahead:
+            await user.burst(way, *keys)
+        else:
+            await user.press(way)
+            await user.burst(*keys)
+        await user.until(lambda: bool(user.done()))
+        await user.press("escape")
+        assert [str(edit).partition(" after")[0] for edit in user.done()] == [done]
+        assert not user.app.screen.has_class("-detail")
 
 
 @pytest.mark.parametrize("answer", ["d", "s"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 from user import SAMPLES, User, user_of
 
 import seqtui
+from seqtui.tui.command_line import FILES_FOLLOW
 from seqtui.tui.completion import LineSuggester
 
 PROPOSALS = [
@@ -160,3 +162,58 @@ async def test_arguments_that_follow_from_the_place_may_be_left_out() -> None:
             "replace tanh3 LayerNorm normalized_shape=120",
         ]
         await user.sees("no problems")
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with files of many names."""
+    for name in ("other.safetensors", "mine/a.txt", "mine/b c.txt", "it's.txt", ".hidden", "bad\x1b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("remove tanh1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "mine"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("e o", ["e other.safetensors"]),
+        ("w ", ["w it\\'s.txt", "w mine/", "w other.safetensors"]),
+        ("recipe mi", ["recipe mine/"]),
+        ("recipe mine/", ["recipe mine/a.txt", "recipe mine/b\\ c.txt"]),
+        ("replay mine/b\\ ", ["replay mine/b\\ c.txt"]),
+        ("wq .", ["wq .hidden"]),
+        ("e ~/a", ["e ~/a.txt"]),
+        ("e nowhere/x", []),
+        ("q ", []),
+    ],
+)
+def test_tab_proposes_files_where_a_file_follows(models: Path, line: str, lines: list[str]) -> None:
+    model = seqtui.load(SAMPLES / "lenet5.safetensors")
+    assert LineSuggester(model, (), FILES_FOLLOW).proposals(line) == lines
+
+
+async def test_tab_goes_into_a_folder_and_takes_a_name_with_a_blank(models: Path) -> None:
+    async with user_of("lenet5") as user:
+        await user.press("colon")
+        await user.type("replay m")
+        await user.press("tab")
+        assert typed(user) == "replay mine/"
+        await user.press("tab")
+        await user.sees("a.txt  b\\ c.txt")
+        await user.press("tab", "enter")
+        assert user.done() == ["remove tanh1"]
+
+
+async def test_a_replay_names_the_line_that_cannot_be_done(models: Path) -> None:
+    (models / "two.txt").write_text("# first\nremove tanh1\n\nset fc9 bias=False\n")
+    (models / "odd.txt").write_text("remove tanh1\nremve tanh2\n")
+    async with user_of("lenet5") as user:
+        await user.command("replay two.txt")
+        await user.told("two.txt: line 4: set fc9 bias=False: there is no layer fc9")
+        await user.command("replay odd.txt")
+        await user.told("odd.txt: line 2: there is no edit remve")
+        await user.command("replay mine")
+        await user.sees("that is no file")
+        assert user.done() == []

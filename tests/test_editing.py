@@ -32,18 +32,6 @@ def layers(user: User) -> list[str]:
     return [row.path for row in user.table.branches.rows if row.path and row.tensor is None]
 
 
-async def line(user: User, text: str) -> None:
-    """A ':' line, typed and sent."""
-    await user.press("colon")
-    await user.type(text)
-    await user.press("enter")
-
-
-async def told(user: User, part: str) -> None:
-    """Wait for a toast."""
-    await user.until(lambda: any(part in toast for toast in user.toasts()))
-
-
 LENET = "conv1 tanh1 pool1 conv2 tanh2 pool2 dropout1 flatten fc1 tanh3 fc2 tanh4 fc3".split()  # noqa: SIM905  shorter so
 
 
@@ -56,16 +44,16 @@ async def test_remove_and_undo_and_redo(lenet: Path) -> None:
         await user.press("u")
         assert layers(user) == LENET
         user.sees_not("lenet5.safetensors +")
-        await told(user, "undone: remove tanh1")
+        await user.told("undone: remove tanh1")
         await user.press("U")
         assert layers(user) == ["conv1", *LENET[2:]]
         await user.press("u", "u")
-        await told(user, "there is nothing to undo")
+        await user.told("there is nothing to undo")
 
 
 async def test_a_change_shows_what_follows_below(lenet: Path) -> None:
     async with user_of(lenet) as user:
-        await line(user, "set conv2 out_channels=24")
+        await user.command("set conv2 out_channels=24")
         await user.sees("1×24×10×10", "fc1 takes 400 features, 600 arrive from flatten", "62,914 parameters")
         await user.press("right_curly_bracket", "exclamation_mark")
         assert user.at == "fc1"
@@ -89,7 +77,7 @@ async def test_move_copy_and_rename(lenet: Path) -> None:
         assert layers(user)[:3] == ["conv1", "stem", "tanh1"]
         assert user.at == "stem"
         await user.press("K", "K")
-        await told(user, "stem is the first already")
+        await user.told("stem is the first already")
 
 
 async def test_numbered_layers_are_numbered_again(numbered: Path) -> None:
@@ -124,7 +112,7 @@ async def test_yank_cut_and_paste(lenet: Path) -> None:
         await user.press("u", "g", "j", "x", "j", "p")
         assert layers(user)[:3] == ["tanh1", "conv1", "pool1"]
         await user.press("p")
-        await told(user, "there is nothing to paste")
+        await user.told("there is nothing to paste")
         await user.press("u", "G", "y", "g", "j", "P")
         assert layers(user)[:2] == ["fc4", "conv1"]
 
@@ -156,7 +144,7 @@ async def test_marked_layers_move_as_one_and_stay_marked(lenet: Path) -> None:
 
 async def test_what_is_so_already_is_no_step(lenet: Path) -> None:
     async with user_of(lenet) as user:
-        await line(user, "enable conv1")
+        await user.command("enable conv1")
         await user.sees("enable conv1 would change nothing")
         await user.press("escape")
         assert user.done() == []
@@ -201,13 +189,13 @@ async def test_saving_keeps_weights_and_undo_brings_back_the_file(lenet: Path) -
     original = lenet.read_bytes()
     old = load_file(lenet)
     async with user_of(lenet) as user:
-        await line(user, "insert bn1 BatchNorm2d num_features=6 after conv1")
+        await user.command("insert bn1 BatchNorm2d num_features=6 after conv1")
         assert user.at == "bn1"
-        await line(user, "set conv2 out_channels=24")
-        await line(user, "fix")
+        await user.command("set conv2 out_channels=24")
+        await user.command("fix")
         await user.sees("no problems")
         await user.press("ctrl+s")
-        await told(user, "written")
+        await user.told("written")
         user.sees_not("lenet5.safetensors +")
         new = load_file(lenet)
         assert torch.equal(new["conv2.weight"][:16], old["conv2.weight"])
@@ -222,9 +210,9 @@ async def test_saving_keeps_weights_and_undo_brings_back_the_file(lenet: Path) -
 async def test_the_head_for_other_classes(lenet: Path) -> None:
     old = load_file(lenet)
     async with user_of(lenet) as user:
-        await line(user, "set fc3 out_features=5 fresh")
-        await line(user, "w")
-        await told(user, "written")
+        await user.command("set fc3 out_features=5 fresh")
+        await user.command("w")
+        await user.told("written")
     new = load_file(lenet)
     assert new["fc3.weight"].shape == (5, 84)
     assert not torch.equal(new["fc3.weight"], old["fc3.weight"][:5])
@@ -235,11 +223,11 @@ async def test_saving_under_another_name_and_as_code(lenet: Path, tmp_path: Path
     async with user_of(lenet) as user:
         await user.press("j", "d")
         other = tmp_path / "other.safetensors"
-        await line(user, f"w {tmp_path}/net.py")
-        await told(user, "written")
+        await user.command(f"w {tmp_path}/net.py")
+        await user.told("written")
         assert "nn.Tanh()" in (tmp_path / "net.py").read_text()
         await user.sees("lenet5.safetensors +")
-        await line(user, f"w {other}")
+        await user.command(f"w {other}")
         await user.sees("other.safetensors")
         user.sees_not("other.safetensors +")
         assert "conv1.weight" not in load_file(other)
@@ -286,32 +274,32 @@ async def test_what_was_discarded_does_not_come_back(lenet: Path) -> None:
 async def test_another_file_takes_the_place_of_this_one(lenet: Path) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d")
-        await line(user, f"e {SAMPLES / 'article_cnn.safetensors'}")
+        await user.command(f"e {SAMPLES / 'article_cnn.safetensors'}")
         await user.sees("there are edits that are not saved. w saves them; u undoes them")
         await user.press("escape", "u")
-        await line(user, "e /absent.safetensors")
+        await user.command("e /absent.safetensors")
         await user.sees("there is no such file")
         await user.press("escape")
         assert layers(user) == LENET
-        await line(user, f"e {SAMPLES / 'article_cnn.safetensors'}")
+        await user.command(f"e {SAMPLES / 'article_cnn.safetensors'}")
         await user.sees("article_cnn", "relu1")
         await user.press("j", "d")
         assert layers(user)[0] == "relu1"
         await user.press("u")
-        await line(user, "e")
-        await told(user, "read again")
+        await user.command("e")
+        await user.told("read again")
 
 
 async def test_what_was_not_saved_comes_back(lenet: Path) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d")
-        await line(user, "set fc3 out_features=5")
+        await user.command("set fc3 out_features=5")
         await user.press("u", "U")
         user.app.exit()  # as a dropped line ends it: nobody was asked, nothing saved
     async with user_of(lenet) as user:
         await user.sees("4 steps unsaved", "remove conv1", "set fc3 out_features=5", "r recover", "d discard")
         await user.press("r")
-        await told(user, "4 steps recovered")
+        await user.told("4 steps recovered")
         await user.sees("Linear 84→5")
         assert layers(user) == LENET[1:]
         await user.press("u", "u")
@@ -328,15 +316,15 @@ async def test_a_second_session_on_the_same_file_is_read_only(lenet: Path) -> No
     async with user_of(lenet) as first:
         await first.press("j", "d")
         async with user_of(lenet) as second:
-            await told(second, "Read-only")
+            await second.told("Read-only")
             await second.press("j", "d")
-            await told(second, "nothing can be edited")
+            await second.told("nothing can be edited")
             assert layers(second) == LENET
             await second.sees("lenet5.safetensors (read-only)")
             first.app.workspace.forget()
             first.app.workspace.close()
             await second.press("ctrl+l")
-            await told(second, "read again")
+            await second.told("read again")
             await second.until(lambda: "(read-only)" not in second.screen()[0])
             await second.press("d")
             assert layers(second) == LENET[1:]
@@ -348,14 +336,14 @@ async def test_tensors_without_layers_can_be_edited_too(tmp_path: Path) -> None:
     file = tmp_path / "plain.safetensors"
     save_file({"encoder.fc.weight": torch.ones(4, 3), "encoder.fc.bias": torch.ones(4), "step": torch.ones(1)}, file)
     async with user_of(file) as user:
-        await line(user, "rename encoder body")
-        await line(user, "drop step")
-        await line(user, "cast body.fc.weight bf16")
-        await line(user, "set body.fc out_features=6")
+        await user.command("rename encoder body")
+        await user.command("drop step")
+        await user.command("cast body.fc.weight bf16")
+        await user.command("set body.fc out_features=6")
         await user.press("g", "j", "d")
-        await told(user, "how the layers are connected is not known. d on a tensor drops that, :drop body all in it.")
-        await line(user, "w")
-        await told(user, "written")
+        await user.told("how the layers are connected is not known. d on a tensor drops that, :drop body all in it.")
+        await user.command("w")
+        await user.told("written")
     tensors = load_file(file)
     assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
         "body.fc.weight": (6, 3),
@@ -368,17 +356,17 @@ async def test_tensors_without_layers_can_be_edited_too(tmp_path: Path) -> None:
 async def test_the_history_as_a_recipe_for_another_checkpoint(lenet: Path, tmp_path: Path) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "j", "d")
-        await line(user, "set fc3 out_features=5 fresh")
-        await line(user, f"recipe {tmp_path}/head.txt")
-        await told(user, "2 steps written")
+        await user.command("set fc3 out_features=5 fresh")
+        await user.command(f"recipe {tmp_path}/head.txt")
+        await user.told("2 steps written")
         await user.press("u", "u")
         assert layers(user) == LENET
-        await line(user, f"replay {tmp_path}/head.txt")
+        await user.command(f"replay {tmp_path}/head.txt")
         await user.sees("Linear 84→5")
         assert layers(user) == ["conv1", *LENET[2:]]
         await user.press("u")
         assert layers(user) == LENET
-        await line(user, f"replay {tmp_path}/none.txt")
+        await user.command(f"replay {tmp_path}/none.txt")
         await user.sees("there is no such file")
     assert (tmp_path / "head.txt").read_text() == "remove tanh1\nset fc3 out_features=5 fresh\n"
 
@@ -387,7 +375,7 @@ async def test_numbers_of_a_tensor_that_is_not_made_yet_are_not_told(lenet: Path
     async with user_of(lenet, width=120, height=40) as user:
         await user.press("j", "j", "j", "j")
         await user.sees("weight  16×6×5×5  F32")
-        await line(user, "set conv2 out_channels=24")
+        await user.command("set conv2 out_channels=24")
         await user.sees("weight  24×6×5×5  F32   2,400 kept, 1,200 new")
         await user.press("l", "l", "2")
         await user.sees("2,400 kept, 1,200 new when saved")

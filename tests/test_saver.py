@@ -45,18 +45,6 @@ def is_torch_up(user: User) -> bool:
     return user.app.workspace._engine is not None
 
 
-async def line(user: User, text: str) -> None:
-    """A ':' line, typed and sent."""
-    await user.press("colon")
-    await user.type(text)
-    await user.press("enter")
-
-
-async def told(user: User, part: str) -> None:
-    """Wait for a toast."""
-    await user.until(lambda: any(part in toast for toast in user.toasts()))
-
-
 def overwrite_in_place(file: Path) -> None:
     """Other numbers into the very file, as `cp` writes them."""
     tensors = load_file(file)
@@ -78,7 +66,7 @@ async def test_a_file_in_the_way_is_known_while_its_name_is_typed_and_asked_for_
     other = tmp_path / "other.safetensors"
     shutil.copy(SAMPLES / "article_cnn.safetensors", other)
     async with user_of(lenet) as user:
-        await line(user, "insert bn1 BatchNorm2d after conv1")
+        await user.command("insert bn1 BatchNorm2d after conv1")
         await user.press("colon")
         await user.type(f"w {other}")
         await user.sees("it exists already; enter asks whether to overwrite it")
@@ -87,10 +75,10 @@ async def test_a_file_in_the_way_is_known_while_its_name_is_typed_and_asked_for_
         assert not is_torch_up(user)
         await user.press("escape")
         assert other.read_bytes() == (SAMPLES / "article_cnn.safetensors").read_bytes()
-        await line(user, f"w {other}")
+        await user.command(f"w {other}")
         await user.sees("o overwrite it")
         await user.press("o")
-        await told(user, "is written")
+        await user.told("is written")
         assert "bn1.weight" in load_file(other)
 
 
@@ -125,7 +113,7 @@ async def test_a_new_model_hears_of_a_folder_that_is_not_there_before_enter(tmp_
 async def test_an_edit_during_a_save_is_refused_for_the_moment(lenet: Path, gate: Event) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d", "ctrl+s", "d")
-        await told(user, "is being saved: try again in a moment")
+        await user.told("is being saved: try again in a moment")
         await user.press("ctrl+s")
         gate.set()
         await user.until(lambda: not user.app.workspace.is_changed)
@@ -137,7 +125,7 @@ async def test_an_edit_during_a_save_is_refused_for_the_moment(lenet: Path, gate
 async def test_quitting_during_a_save_waits_for_it(lenet: Path, gate: Event, key: str) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d", "ctrl+s", key)
-        await told(user, "seqtui quits when that is done")
+        await user.told("seqtui quits when that is done")
         user.sees_not("d discard")
         gate.set()
         await user.until(lambda: not user.app.is_running)
@@ -147,7 +135,7 @@ async def test_quitting_during_a_save_waits_for_it(lenet: Path, gate: Event, key
 async def test_quitting_during_a_save_that_fails_stays(lenet: Path, gate: Event) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d", "ctrl+s", "q")
-        await told(user, "seqtui quits when that is done")
+        await user.told("seqtui quits when that is done")
         lenet.unlink()
         lenet.mkdir()
         gate.set()
@@ -173,18 +161,18 @@ async def test_a_question_after_torch_has_worked_takes_no_key_that_is_being_type
 async def test_of_a_file_that_was_written_into_the_edits_are_kept(lenet: Path, tmp_path: Path) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "j", "d")
-        await line(user, "set fc3 out_features=5")
+        await user.command("set fc3 out_features=5")
         overwrite_in_place(lenet)
         await user.press("ctrl+s")
         await user.sees("somebody wrote into it", "`:recipe FILE` keeps the edits", "r read the file again")
         user.sees_not("overwrite")
         await user.press("escape")
-        await line(user, f"w {tmp_path}/elsewhere.safetensors")
+        await user.command(f"w {tmp_path}/elsewhere.safetensors")
         await user.sees("r read the file again and do the edits there")
         await user.press("r")
         await user.until(lambda: user.done() == ["remove tanh1\nset fc3 out_features=5"])
         await user.press("ctrl+s")
-        await told(user, "is written")
+        await user.told("is written")
     tensors = load_file(lenet)
     assert torch.equal(tensors["conv1.weight"], torch.ones(6, 1, 5, 5))
     assert torch.equal(tensors["fc3.weight"], torch.ones(5, 84))
@@ -197,5 +185,5 @@ async def test_edits_that_do_not_fit_what_was_written_are_not_lost(lenet: Path) 
         await user.press("ctrl+s")
         await user.sees("r read the file again")
         await user.press("r")
-        await told(user, "Nothing is read again: remove tanh1")
+        await user.told("Nothing is read again: remove tanh1")
         assert user.done() == ["remove tanh1"]

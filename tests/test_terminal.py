@@ -39,13 +39,13 @@ fc3       Linear 84→10           1×10           850
 BROKEN_SCREEN = """
 import sys
 from seqtui.__main__ import main
-from seqtui.tui.model_screen import ModelScreen
+from seqtui.tui.finder import Finder
 
-def fail(self):
+def fail(self, step):
     name = "\\x1b[31mlocal"
     raise RuntimeError("\\x1b[31mdeliberate")
 
-ModelScreen.action_search_next = fail
+Finder.to_match = fail
 sys.exit(main())
 """
 """The program with a fault of its own behind the key `n`."""
@@ -71,10 +71,8 @@ def test_first_frame_shows_all_of_lenet5_and_q_gives_the_terminal_back() -> None
         terminal.press("g", "j", "Y")
         terminal.sees("the terminal's clipboard")
         assert f"\x1b]52;c;{base64.b64encode(b'conv1').decode()}\x07".encode() in terminal.output
-        terminal.press("q")
-        assert terminal.ends() == 0
+        terminal.quit()
         assert TAKES_SCREEN in terminal.output
-        assert terminal.left_behind() == []
 
 
 @pytest.mark.parametrize(
@@ -86,9 +84,7 @@ def test_signal_ends_it_and_gives_the_terminal_back(number: signal.Signals, code
     with opened(XDG_STATE_HOME=str(tmp_path)) as terminal:
         terminal.draws(*BOTTOM)
         terminal.process.send_signal(number)
-        assert terminal.ends() == code
-        assert terminal.left_behind() == []
-        assert b"Traceback" not in terminal.output
+        terminal.gives_back(code)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -96,8 +92,7 @@ def test_signal_while_the_screen_is_being_taken_gives_it_back() -> None:
     with opened() as terminal:
         terminal.wait(lambda: TAKES_SCREEN in terminal.output, "the screen to be taken")
         terminal.process.terminate()
-        assert terminal.ends() == 143
-        assert terminal.left_behind() == []
+        terminal.gives_back(143)
 
 
 @pytest.mark.parametrize("moment", ["whole", "being taken", "busy"])
@@ -118,17 +113,8 @@ def test_dropped_line_ends_it(moment: str, tmp_path: Path) -> None:
 def test_ctrl_z_gives_the_terminal_back_and_fg_the_screen() -> None:
     with opened() as terminal:
         terminal.draws(*BOTTOM)
-        before = terminal.lines
-        terminal.press("ctrl+z")
-        terminal.stops()
-        terminal.wait(lambda: b"\x1b[?1004l" in terminal.output, "the last of the program's words")
-        assert terminal.left_behind() == []
-        terminal.forget()
-        terminal.process.send_signal(signal.SIGCONT)
-        terminal.wait(lambda: terminal.lines == before, "the whole screen")
-        terminal.press("q")
-        assert terminal.ends() == 0
-        assert terminal.left_behind() == []
+        terminal.sleep_and_wake()
+        terminal.quit()
 
 
 @pytest.mark.parametrize("pane", ["", "2", "?", "/"], ids=["table", "weights", "help", "search"])
@@ -156,9 +142,7 @@ def test_fault_of_our_own_gives_the_terminal_back_and_names_a_report(tmp_path: P
     with Terminal(command, env=environment(XDG_STATE_HOME=str(tmp_path))) as terminal:
         terminal.draws(*BOTTOM)
         terminal.press("n")
-        assert terminal.ends() == 70
-        assert terminal.left_behind() == []
-        assert b"Traceback" not in terminal.output
+        terminal.gives_back(70)
         assert b"\x1b[31m" not in terminal.output
         (report,) = tmp_path.rglob("report-*.txt")
         assert "deliberate" in report.read_text()
@@ -215,12 +199,11 @@ def test_no_mouse_leaves_it_to_the_terminal(option: str, is_asked_for: bool) -> 
 
 def test_read_only_and_the_device_are_those_asked_for(tmp_path: Path) -> None:
     file = shutil.copy(LENET, tmp_path / "net.safetensors")
-    with Terminal(seqtui("open", file, "--read-only", "--device", "meta")) as terminal:
+    with Terminal(seqtui("open", file, "--read-only", "--device", "Meta")) as terminal:
         terminal.draws("eval · meta", "Read-only: it was opened")
         terminal.press("jd")
         terminal.sees("nothing can be edited:")
-        terminal.press("q")
-        assert terminal.ends() == 0
+        terminal.quit()
 
 
 # Files that are damaged, or change under the program's hands
@@ -246,9 +229,7 @@ def test_file_that_changes_while_open_harms_nothing(spoil: Callable[[Path], None
             terminal.sees("there is no such")
         terminal.press("escape")
         terminal.sees("conv1", *BOTTOM)
-        terminal.press("q")
-        assert terminal.ends() == 0
-        assert terminal.left_behind() == []
+        terminal.quit()
 
 
 @pytest.mark.parametrize("name", ["empty", "half_the_data", "web_page", "missing", "empty_folder", "pipe"])

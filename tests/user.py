@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from textual import events
+from textual.keys import _character_to_key, key_to_character
 from textual.pilot import Pilot
 from torch import nn
 
@@ -37,14 +38,26 @@ class User:
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        """Type a text letter by letter."""
-        names = {" ": "space", ",": "comma", ".": "full_stop", ":": "colon", "-": "minus", "_": "underscore"}
-        await self.press(*(names.get(letter, letter) for letter in text))
+        """Type a text, a key a letter, as fast as they are heard."""
+        await self.burst(*text)
+
+    async def paste(self, text: str) -> None:
+        """Paste a text, as a terminal sends it."""
+        self.app.post_message(events.Paste(text))
+        await self.pilot.pause()
+
+    async def command(self, text: str) -> None:
+        """A ':' line, pasted and sent."""
+        await self.press("colon")
+        await self.paste(text)
+        await self.press("enter")
 
     async def burst(self, *keys: str) -> None:
         """Press keys so fast that all have come before the first is heard."""
         for key in keys:
-            self.app.post_message(events.Key(key, " " if key == "space" else key if len(key) == 1 else None))
+            is_letter = len(key) == 1
+            name, letter = (_character_to_key(key), key) if is_letter else (key, key_to_character(key))
+            self.app.post_message(events.Key(name, letter))
         await self.pilot.pause()
 
     async def resize(self, width: int, height: int) -> None:
@@ -79,6 +92,10 @@ class User:
                 return
             await self.pilot.pause(0.02)
         raise AssertionError("\n".join(self.screen()))
+
+    async def told(self, part: str) -> None:
+        """Wait for a toast."""
+        await self.until(lambda: any(part in toast for toast in self.toasts()))
 
     def sees_not(self, part: str) -> None:
         text = "\n".join(self.screen())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from string import digits
 
 from seqtui.model.spec import LayerSpec
 from seqtui.model.tree import ANY_NAME, is_numbered
@@ -33,7 +34,8 @@ STEMS = {
 """Class name in torch.nn, without its dimensions -> how names begin; for others it is the class name in lower case."""
 
 _DIMENSIONS = re.compile(r"[123]d$")
-_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})", re.DOTALL)
+_MOST_DIGITS = 9
+"""Of a number that others are counted on from; more are no count."""
 
 
 def free_name(layers: Iterable[LayerSpec], kind: str) -> str:
@@ -59,7 +61,7 @@ def free_copy_name(layers: Iterable[LayerSpec], wanted: str, taken: Iterable[str
     names = {*taken, *(layer.name for layer in there)}
     if wanted not in names:
         return wanted
-    stem = wanted.rstrip("0123456789") or f"{wanted}_"
+    stem = wanted.rstrip(digits) or f"{wanted}_"
     return f"{stem}{_highest(names).get(stem, 1) + 1}"
 
 
@@ -67,8 +69,10 @@ def _highest(names: Iterable[str]) -> dict[str, int]:
     """The highest number that stands behind each beginning of a name."""
     highest: dict[str, int] = {}
     for name in names:
-        if match := _NUMBERED.fullmatch(name):
-            highest[match[1]] = max(highest.get(match[1], 0), int(match[2]))
+        stem = name.rstrip(digits)
+        number = name[len(stem) :]
+        if 0 < len(number) <= _MOST_DIGITS:
+            highest[stem] = max(highest.get(stem, 0), int(number))
     return highest
 
 

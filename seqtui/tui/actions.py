@@ -1,22 +1,27 @@
 """The table of actions: what can be done, by which key, where, in which words, and who does it.
 
-Bindings, footer, help and palette are read from here. A pane's own method is found by the id, `search.next` at
-`action_search_next`; what others do stands under the id in a table of theirs.
+Bindings, footer, help and palette are read from here. A pane's own method is found by the id, `maps.next` at
+`action_maps_next`; what others do stands under the id in a table of theirs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from textual.binding import Binding
 
+    from seqtui.tui.model_screen import ModelScreen
+
 Pane = Literal["app", "everywhere", "movement", "table", "weights", "run", "code", "problems"]
 """Where a key holds, and whose method does it. Movement keys belong to whichever pane has the focus."""
 
-Doer = Literal["pane", "command", "editor", "runner"]
-"""Who does it: the pane whose key it is, for `everywhere` the screen; `commands.COMMANDS`, which says what edit it is;
-`editor.DEEDS`; `runner.DEEDS`."""
+Doer = Literal["pane", "clipboard", "editor", "finder", "looking", "runner"]
+"""Who does it: the pane whose key it is, for `everywhere` the screen; or the module of this name beside this one."""
+
+Deeds = Mapping[str, Callable[["ModelScreen"], Awaitable[None] | None]]
+"""What such a module does on a screen, by the ids of the actions: its DEEDS."""
 
 PANES: dict[Pane, str] = {
     "app": "The program",
@@ -57,7 +62,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("cancel", "everywhere", ("escape",), "Cancel, leave zoom, back to the layers", "back"),
     Action("quit.now", "app", ("ctrl+q",), "Quit"),
     Action("suspend", "app", ("ctrl+z",), "To the shell; fg returns"),
-    Action("reload", "everywhere", ("ctrl+l",), "Reload from disk and redraw"),
+    Action("reload", "everywhere", ("ctrl+l",), "Reload from disk and redraw", doer="looking"),
     Action("pane.next", "everywhere", ("tab",), "Next pane"),
     Action("pane.prev", "everywhere", ("shift+tab",), "Previous pane"),
     Action("tab.1", "everywhere", ("1",), "Layer: arguments, shapes, its tensors at a glance"),
@@ -68,17 +73,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("tab.next", "everywhere", ("right_square_bracket",), "Next tab"),
     Action("tab.prev", "everywhere", ("left_square_bracket",), "Previous tab"),
     Action("zoom", "everywhere", ("z",), "Maximise pane, or restore", "zoom"),
-    Action("search", "everywhere", ("slash",), "Search as you type", "search"),
-    Action("search.next", "everywhere", ("n",), "Next match"),
-    Action("search.prev", "everywhere", ("N",), "Previous match"),
-    Action("copy.name", "everywhere", ("Y",), "Copy qualified name (OSC 52)"),
-    Action("copy.command", "everywhere", ("C",), "Copy the command that reopens this view"),
+    Action("search", "everywhere", ("slash",), "Search as you type", "search", doer="finder"),
+    Action("search.next", "everywhere", ("n",), "Next match", doer="finder"),
+    Action("search.prev", "everywhere", ("N",), "Previous match", doer="finder"),
+    Action("copy.name", "everywhere", ("Y",), "Copy qualified name (OSC 52)", doer="clipboard"),
+    Action("copy.command", "everywhere", ("C",), "Copy the command that reopens this view", doer="clipboard"),
     Action("theme", "app", ("ctrl+t",), "Choose a theme"),
     Action("open.row", "table", ("enter",), "Open: a layer's detail, a tensor's values", "open"),
-    Action("fix", "everywhere", ("exclamation_mark",), "Fix the problem at this layer", "fix", doer="command"),
-    Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem"),
-    Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem"),
-    Action("input", "everywhere", ("I",), "Set input shape and dtype", "input"),
+    Action("fix", "everywhere", ("exclamation_mark",), "Fix the problem at this layer", "fix", doer="editor"),
+    Action("problem.next", "everywhere", ("right_curly_bracket",), "Next shape problem", doer="finder"),
+    Action("problem.prev", "everywhere", ("left_curly_bracket",), "Previous shape problem", doer="finder"),
+    Action("input", "everywhere", ("I",), "Set input shape and dtype", "input", doer="looking"),
     Action("run", "everywhere", ("R",), "Run a forward pass", "run", doer="runner"),
     Action("mode", "everywhere", ("T",), "Train mode or eval mode, for runs", "train/eval", doer="runner"),
     Action("device", "everywhere", ("at",), "Device to run on, and type of the numbers", "device", doer="runner"),
@@ -99,27 +104,27 @@ ACTIONS: tuple[Action, ...] = (
     Action("replace", "table", ("s",), "Replace by another kind, keeping what fits", doer="editor"),
     Action("edit.source", "everywhere", ("E",), "Edit as Python in $EDITOR", "editor", doer="editor"),
     Action("rename", "table", ("r",), "Rename", "rename", doer="editor"),
-    Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", doer="command"),
+    Action("remove", "table", ("d", "delete"), "Remove marked or current", "remove", doer="editor"),
     Action(
         "toggle",
         "table",
         ("t",),
         "On or off: dropout, or any other layer bypassed",
         "on/off",
-        doer="command",
+        doer="editor",
         also=("run",),
     ),
-    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", doer="command", also=("run",)),
-    Action("freeze", "table", ("F",), "Freeze or unfreeze parameters", doer="command"),
-    Action("copy", "table", ("c",), "Copy below, under a free name", doer="command"),
+    Action("toggle.dropout", "table", ("D",), "All dropout layers on or off", doer="editor", also=("run",)),
+    Action("freeze", "table", ("F",), "Freeze or unfreeze parameters", doer="editor"),
+    Action("copy", "table", ("c",), "Copy below, under a free name", doer="editor"),
     Action("yank", "table", ("y",), "Yank layers", doer="editor"),
     Action("cut", "table", ("x",), "Cut layers: pasting moves them", doer="editor"),
-    Action("paste", "table", ("p",), "Paste after", doer="command"),
-    Action("paste.before", "table", ("P",), "Paste before", doer="command"),
-    Action("move.down", "table", ("J", "ctrl+j"), "Move down", doer="command"),
-    Action("move.up", "table", ("K",), "Move up", doer="command"),
-    Action("group", "table", ("greater_than_sign",), "Wrap marked layers in a Sequential", doer="command"),
-    Action("ungroup", "table", ("less_than_sign",), "Lift out of the Sequential", doer="command"),
+    Action("paste", "table", ("p",), "Paste after", doer="editor"),
+    Action("paste.before", "table", ("P",), "Paste before", doer="editor"),
+    Action("move.down", "table", ("J", "ctrl+j"), "Move down", doer="editor"),
+    Action("move.up", "table", ("K",), "Move up", doer="editor"),
+    Action("group", "table", ("greater_than_sign",), "Wrap marked layers in a Sequential", doer="editor"),
+    Action("ungroup", "table", ("less_than_sign",), "Lift out of the Sequential", doer="editor"),
     Action("mark", "table", ("space",), "Mark and go down"),
     Action("range", "table", ("v",), "Mark a range: move, then v again"),
     Action("mark.all", "table", ("asterisk",), "Mark all matches of the search, or invert the marks"),
@@ -186,7 +191,7 @@ def key_sign(key: str) -> str:
 def method_name(action: Action) -> str:
     """The action as a binding names it: what follows `action_` in the name of the method that does it."""
     if action.doer != "pane":
-        return f"screen.{action.doer}_deed('{action.id}')"
+        return f"screen.deed('{action.doer}', '{action.id}')"
     stem, _, number = action.id.partition(".")
     if number.isdecimal():
         return f"{stem}({number})"

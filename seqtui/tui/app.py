@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.worker import WorkerFailed
@@ -64,6 +66,8 @@ class SeqtuiApp(App[int]):
         self.select = select
         self.branches = branches
         self.terminal = terminal
+        self.popped = 0.0
+        """When a screen was last taken from over another, by the clock of events."""
         self.failure: BaseException | None = None
         """What ended the app, where that was our own fault."""
         if theme and theme not in self.available_themes:
@@ -125,12 +129,20 @@ class SeqtuiApp(App[int]):
         if isinstance(self.screen, ModelScreen):
             self.push_screen(Help(self.screen.panes_with_keys))
 
-    def on_key(self, event: events.Key) -> None:
-        """Type a letter that was typed ahead into the question that an earlier key has asked meanwhile.
+    def pop_screen(self) -> AwaitComplete:
+        self.popped = monotonic()
+        return super().pop_screen()
 
-        Over a slow line keys come in bursts, and each goes to whoever had the focus when it came. What a field is asked
-        for while it has the focus it takes itself: a letter that comes here was meant for it and went astray.
+    def on_key(self, event: events.Key) -> None:
+        """Forget a key that came before the last question was answered: it was meant for nobody else.
+
+        And type a letter that was typed ahead into the question that an earlier key has asked meanwhile. Over a slow
+        line keys come in bursts, and each goes to whoever had the focus when it came. What a field is asked for while
+        it has the focus it takes itself: a letter that comes here was meant for it and went astray.
         """
+        if event.time < self.popped:
+            event.prevent_default()
+            return
         insert = getattr(self.focused, "insert_text_at_cursor", None)  # only an Input has it
         if event.is_printable and event.character and insert is not None:
             event.prevent_default()

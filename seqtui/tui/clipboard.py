@@ -9,6 +9,7 @@ from seqtui.model.inputs import input_text
 from seqtui.view import View
 
 if TYPE_CHECKING:
+    from seqtui.tui.actions import Deeds
     from seqtui.tui.model_screen import ModelScreen
 
 
@@ -39,3 +40,11 @@ def copy_name(screen: ModelScreen) -> None:
         copy(screen, path)
     else:
         screen.warn("The model itself has no name; move to a layer or a tensor.")
+
+
+def copy_command(screen: ModelScreen) -> None:
+    """Send the command that opens the view again, with the cursor where it is."""
+    copy(screen, command_for(screen.workspace.view, screen.table.row.path))
+
+
+DEEDS: Deeds = {"copy.name": copy_name, "copy.command": copy_command}

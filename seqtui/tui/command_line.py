@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textual import events
 from textual.content import Content
-from textual.widgets import Input
 
 from seqtui.errors import EditError, FileError, SeqtuiError
 from seqtui.formats.atomic import require_replaceable
 from seqtui.model.edit import changed
 from seqtui.model.edits import parse_edit
-from seqtui.model.problems import concrete
+from seqtui.model.problems import concrete, in_turn
+from seqtui.recipes import read_recipe, write_recipe
 from seqtui.safe_text import safe_text
-from seqtui.tui.completion import LineSuggester
-from seqtui.tui.prompts import Ask
-from seqtui.tui.recipes import read_recipe, write_recipe
+from seqtui.tui.completion import LineSuggester, last_part
+from seqtui.tui.looking import look_at
+from seqtui.tui.prompts import Ask, Line
 from seqtui.tui.saver import target_note
 from seqtui.words import plural
 
@@ -37,10 +37,10 @@ class CommandLine(Ask):
     def __init__(self, workspace: Workspace, earlier: Sequence[str]) -> None:
         """`earlier` are the lines of before, the last one last."""
         super().__init__(":", "", lambda line: check_line(workspace, line), lambda line: note_of(workspace, line))
-        self.suggester = LineSuggester(workspace.model, FILE_WORDS)
+        self.suggester = LineSuggester(workspace.model, FILE_WORDS, FILES_FOLLOW)
         self.earlier = earlier
 
-    def line(self) -> Input:
+    def line(self) -> Line:
         return LineInput(self.suggester, self.earlier)
 
     def remark_shown(self, text: str) -> Content:
@@ -50,7 +50,7 @@ class CommandLine(Ask):
         return Content("\n").join([proposals, remark]) if proposals else remark
 
 
-class LineInput(Input):
+class LineInput(Line):
     """What is typed into, with proposals to go on with and the lines of before."""
 
     def __init__(self, suggester: LineSuggester, earlier: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ class LineInput(Input):
 
     def complete(self, step: int) -> None:
         """Take the first proposal over, or the next one."""
-        if not self.proposals:
+        if len(self.proposals) < 2:  # one that was taken over may go on: what is in the folder
             self.proposals, self.at = self.line_suggester.proposals(self.value), 0
         else:
             self.at = (self.at + step) % len(self.proposals)
@@ -101,7 +101,7 @@ class LineInput(Input):
         """The last words of several proposals, from one on with which the chosen one is in sight."""
         if len(self.proposals) < 2:
             return Content("")
-        words = [Content(safe_text(line.rpartition(" ")[2])) for line in self.proposals]
+        words = [Content(safe_text(last_part(line))) for line in self.proposals]
         words[self.at] = words[self.at].stylize("bold reverse")
         first = self.at
         room = width - 1 - words[first].cell_length  # the ellipsis takes one
@@ -172,6 +172,7 @@ class FileWord(NamedTuple):
     check: Callable[[Workspace, str], str]
     """What is to be known before it is done; raises SeqtuiError where it cannot be."""
     do: Callable[[Editor, str], Awaitable[None]]
+    takes_file: bool = True
 
 
 def _check_target(workspace: Workspace, path: str) -> str:
@@ -208,6 +209,8 @@ def _check_replay(workspace: Workspace, path: str) -> str:
         raise EditError("replay needs a file: replay FILE")
     workspace.require_editable()
     _require_file(path)
+    if not os.path.isfile(path):
+        raise FileError("that is no file")
     return ""
 
 
@@ -229,7 +232,7 @@ async def _quit_without_saving(editor: Editor, _: str) -> None:
 
 
 async def _open(editor: Editor, path: str) -> None:
-    editor.screen.go_on_with(path)
+    look_at(editor.screen, path)
 
 
 async def _write_recipe(editor: Editor, path: str) -> None:
@@ -245,20 +248,25 @@ async def _write_recipe(editor: Editor, path: str) -> None:
 async def _replay(editor: Editor, path: str) -> None:
     """What a recipe says, as one step."""
     try:
-        batch = read_recipe(path)
+        edits = read_recipe(path)
+        if not edits:
+            raise EditError("the recipe holds no edit", file=path)
     except SeqtuiError as error:
         editor.screen.warn(error.words())
-    else:
-        editor.do(lambda _: batch)
+        return
+    lines = [(f"{path}: line {number}: {edit}: ", edit) for number, edit in edits]
+    editor.do(lambda _: in_turn(lines, editor.workspace.view.model))
 
 
 FILE_WORDS: dict[str, FileWord] = {
     "w": FileWord(_check_target, lambda editor, path: editor.saver.ask(path)),
-    "q": FileWord(_check_alone, _quit),
+    "q": FileWord(_check_alone, _quit, takes_file=False),
     "wq": FileWord(_check_target, lambda editor, path: editor.saver.ask(path, and_quit=True)),
-    "q!": FileWord(_check_alone, _quit_without_saving),
+    "q!": FileWord(_check_alone, _quit_without_saving, takes_file=False),
     "e": FileWord(_check_other, _open),
     "recipe": FileWord(_check_recipe, _write_recipe),
     "replay": FileWord(_check_replay, _replay),
 }
 """Words of the ':' line that are about files, as in vi where it has them; all others begin an edit."""
+
+FILES_FOLLOW = [word for word, what in FILE_WORDS.items() if what.takes_file]

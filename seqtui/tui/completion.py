@@ -1,8 +1,13 @@
-"""What a half-typed ':' line may go on with: verbs, paths, kinds, arguments, places. Right and Tab take it over."""
+"""What a half-typed ':' line may go on with: verbs, paths, kinds, arguments, places. Right and Tab take it over.
+
+Files are proposed to Tab alone: a folder is not read for every letter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 
 from textual.suggester import Suggester
@@ -14,6 +19,7 @@ from seqtui.model.spec import ModelSpec
 from seqtui.model.tensor_edits import INITS
 from seqtui.model.tensors import TORCH_DTYPES
 from seqtui.model.tree import joined
+from seqtui.safe_text import safe_text
 
 MOST_PATHS = 2000
 """Layers and tensors that are gone through for a letter."""
@@ -26,17 +32,22 @@ ENDS = ("first", "last")
 class LineSuggester(Suggester):
     """Suggestions for edits of a model, and for some words beside."""
 
-    def __init__(self, model: ModelSpec, words: Iterable[str]) -> None:
+    def __init__(self, model: ModelSpec, words: Iterable[str], file_words: Collection[str] = ()) -> None:
+        """`file_words` are those of the words that a file follows."""
         super().__init__(case_sensitive=True)
         self.model = model
         self.words = (*VERBS, *words)
+        self.file_words = file_words
 
     async def get_suggestion(self, value: str) -> str | None:
         return next(self._lines(value), None) if value else None
 
     def proposals(self, line: str) -> list[str]:
         """The whole lines that a line may become with its last word, each once."""
-        return list(islice(dict.fromkeys(self._lines(line)), MOST_PROPOSALS))
+        word, blank, path = line.partition(" ")
+        is_file = bool(blank) and word in self.file_words
+        lines = (f"{word} {found}" for found in files(path)) if is_file else self._lines(line)
+        return list(islice(dict.fromkeys(lines), MOST_PROPOSALS))
 
     def _lines(self, line: str) -> Iterator[str]:
         head, blank, partial = line.rpartition(" ")
@@ -94,6 +105,34 @@ class LineSuggester(Suggester):
             yield write_name(path)
             if has_tensors:
                 yield from (write_name(joined(path, tensor.name)) for tensor in layer.tensors)
+
+
+def files(path: str) -> list[str]:
+    """The files and folders that a half-typed path may become, as they are typed: `~/my\\ models/`.
+
+    Those that begin with a dot are meant by a dot. One that cannot be shown as it is cannot be typed.
+    """
+    folder, slash, start = path.rpartition("/")
+    place = os.path.expanduser(re.sub(r"\\(.)", r"\1", folder + slash)) or "."
+    start = re.sub(r"\\(.)", r"\1", start)
+    try:
+        with os.scandir(place) as entries:
+            found = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries)
+    except OSError:
+        return []
+    names = [name for name in found if name.startswith(start) and name != start and safe_text(name) == name]
+    return [f"{folder}{slash}{_QUOTED.sub(_BACKSLASH, name)}" for name in names if start or name[0] != "."]
+
+
+_QUOTED = re.compile(r"""(?=[\s'"\\])""")
+"""Before what a shell, and the ':' line, would take for an end or a quote."""
+_BACKSLASH = r"\\"
+
+
+def last_part(line: str) -> str:
+    """What tells a line from others that begin alike: its last word, of a path the last name."""
+    word = re.split(r"(?<!\\) ", line)[-1]
+    return word[word.rstrip("/").rfind("/") + 1 :]
 
 
 def _kinds() -> list[str]:

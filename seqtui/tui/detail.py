@@ -22,7 +22,7 @@ from seqtui.model.tensors import TensorInfo, TensorRef
 from seqtui.rows import Row
 from seqtui.tui.actions import Pane, bindings
 from seqtui.tui.chrome import Line, content
-from seqtui.tui.movement import FAR, Movement
+from seqtui.tui.movement import Scrolling
 from seqtui.tui.texts import detail_title
 from seqtui.view import View
 
@@ -95,26 +95,11 @@ class DetailText(Widget):
             self.refresh(layout=True)
 
 
-class LayerTab(Movement, VerticalScroll, can_focus=True):
+class LayerTab(VerticalScroll, Scrolling, can_focus=True):
     """Scrolls the text of tab 1."""
 
     DEFAULT_CSS = "LayerTab { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement")]
-
-    def move_rows(self, rows: int) -> None:
-        if abs(rows) < FAR:
-            self.scroll_relative(y=rows, animate=False)
-        else:
-            self.scroll_to(y=0 if rows < 0 else self.max_scroll_y, animate=False)
-
-    def page_rows(self) -> int:
-        return self.size.height
-
-    def action_left(self) -> None:
-        """Nothing stands to the left of text that is cut to the width."""
-
-    def action_right(self) -> None:
-        """Nor to the right."""
 
 
 def _new_tab(tab: int) -> WeightsTab | RunTab | CodeTab | ProblemsTab:

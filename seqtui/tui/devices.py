@@ -19,7 +19,7 @@ from seqtui.model.footprint import Footprint, footprint
 from seqtui.safe_text import safe_text
 from seqtui.table import GAP, cell_width, fit
 from seqtui.tui.movement import FAR
-from seqtui.tui.prompts import Question
+from seqtui.tui.prompts import Dialog
 from seqtui.tui.runs import NOWHERE
 from seqtui.view import Mode, View
 from seqtui.words import bytes_words
@@ -32,24 +32,14 @@ LABEL = 1
 """The column that is cut where there is no room."""
 
 
-class DevicePicker(Question[Mode | None]):
+class DevicePicker(Dialog[Mode | None]):
     """A device and a type; ends in the mode that has them, or None."""
 
     DEFAULT_CSS = """
-    DevicePicker { align: center middle; }
-    #devices {
-        width: 97%;
-        max-width: 90;
-        height: auto;
-        max-height: 92%;
-        background: $surface;
-        border: round $surface-lighten-3;
-        padding: 0 1;
-    }
+    #devices { width: 97%; max-width: 90; max-height: 92%; }
     #devices-types { margin-top: 1; border-top: solid $surface-lighten-3; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", show=False),
         Binding("enter", "choose", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("up,k", "move(-1)", show=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from seqtui.errors import EditError
@@ -20,6 +20,7 @@ from seqtui.tui.saver import Saver
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+    from seqtui.tui.actions import Deeds
     from seqtui.tui.model_screen import ModelScreen
     from seqtui.workspace import Workspace
 
@@ -42,12 +43,6 @@ class Editor:
         """What the next edit is about."""
         table = self.screen.table
         return Selection(self.workspace.model, table.row, table.marked(), self.yanked)
-
-    async def deed(self, name: str) -> None:
-        """Do what stands under the id of an action in DEEDS."""
-        done = DEEDS[name](self)
-        if done is not None:
-            await done
 
     # Edits
 
@@ -201,19 +196,23 @@ class Editor:
         await self.screen.app.push_screen(Ask("input shape of the new model ", "1,3,32,32", parse_input), answered)
 
 
-DEEDS: dict[str, Callable[[Editor], Awaitable[None] | None]] = {
-    "add": lambda editor: editor.ask_kind("after"),
-    "insert": lambda editor: editor.ask_kind("before"),
-    "replace": Editor.ask_other_kind,
-    "edit": Editor.ask_arguments,
-    "edit.source": Editor.edit_source,
-    "rename": Editor.ask_name,
-    "yank": lambda editor: editor.yank(is_cut=False),
-    "cut": lambda editor: editor.yank(is_cut=True),
-    "repeat": Editor.repeat,
-    "undo": lambda editor: editor.step(editor.workspace.undo, "undone"),
-    "redo": lambda editor: editor.step(editor.workspace.redo, "done again"),
-    "command": Editor.ask_line,
-    "save": lambda editor: editor.saver.ask(),
+def _commanded(name: str) -> Callable[[ModelScreen], None]:
+    return lambda screen: screen.editor.command(name)
+
+
+DEEDS: Deeds = {
+    **{name: _commanded(name) for name in COMMANDS},
+    "add": lambda screen: screen.editor.ask_kind("after"),
+    "insert": lambda screen: screen.editor.ask_kind("before"),
+    "replace": lambda screen: screen.editor.ask_other_kind(),
+    "edit": lambda screen: screen.editor.ask_arguments(),
+    "edit.source": lambda screen: screen.editor.edit_source(),
+    "rename": lambda screen: screen.editor.ask_name(),
+    "yank": lambda screen: screen.editor.yank(is_cut=False),
+    "cut": lambda screen: screen.editor.yank(is_cut=True),
+    "repeat": lambda screen: screen.editor.repeat(),
+    "undo": lambda screen: screen.editor.step(screen.editor.workspace.undo, "undone"),
+    "redo": lambda screen: screen.editor.step(screen.editor.workspace.redo, "done again"),
+    "command": lambda screen: screen.editor.ask_line(),
+    "save": lambda screen: screen.editor.saver.ask(),
 }
-"""What the keys of the editor's do, by the ids of their actions."""

@@ -9,6 +9,7 @@ from seqtui.tui.prompts import SearchLine
 from seqtui.tui.search import Place, next_of
 
 if TYPE_CHECKING:
+    from seqtui.tui.actions import Deeds
     from seqtui.tui.model_screen import ModelScreen
 
 AT_ONCE = 0.01
@@ -90,3 +91,12 @@ class Finder:
             self.table.go_to(*(found or start))
         else:
             self.screen.warn(f"Nothing matches {needle}.")
+
+
+DEEDS: Deeds = {
+    "search": lambda screen: screen.finder.ask(),
+    "search.next": lambda screen: screen.finder.to_match(1),
+    "search.prev": lambda screen: screen.finder.to_match(-1),
+    "problem.next": lambda screen: screen.finder.to_problem(1),
+    "problem.prev": lambda screen: screen.finder.to_problem(-1),
+}

@@ -29,7 +29,7 @@ from seqtui.rows import description
 from seqtui.safe_text import safe_text
 from seqtui.table import cell_width, fit
 from seqtui.tui.landing import made_by
-from seqtui.tui.prompts import Question
+from seqtui.tui.prompts import Dialog, Line
 from seqtui.view import View
 from seqtui.words import flow, plural
 
@@ -43,7 +43,7 @@ STRIP = 6
 """Lines of the strip above its keys."""
 
 
-class Field(Input):
+class Field(Line):
     """One value: typed, stepped, or one of a few words."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -89,13 +89,11 @@ class Field(Input):
         else:
             self.replace(text, *self.selection)
 
-    async def _on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         if self.choices and event.character and event.is_printable:
             event.stop()
             event.prevent_default()
             self.insert_text_at_cursor(event.character)
-        else:
-            await super()._on_key(event)
 
 
 class Prospect(NamedTuple):
@@ -106,20 +104,11 @@ class Prospect(NamedTuple):
     """The same with fixes of what it would break, where there are some."""
 
 
-class Form(Question[Edit | None]):
+class Form(Dialog[Edit | None]):
     """The arguments of a layer; ends in the edit, or None."""
 
     DEFAULT_CSS = """
-    Form { align: center middle; }
-    #form {
-        width: 78;
-        max-width: 100%;
-        height: auto;
-        max-height: 100%;
-        background: $surface;
-        border: round $surface-lighten-3;
-        padding: 0 1;
-    }
+    #form { width: 78; max-height: 100%; }
     #form-title, #form-strip { text-wrap: nowrap; text-overflow: ellipsis; }
     #form-title { height: 1; }
     #form-fields { height: auto; scrollbar-size-vertical: 1; }
@@ -134,8 +123,7 @@ class Form(Question[Edit | None]):
     #form-strip { height: 8; border-top: solid $surface-lighten-3; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", show=False),
-        Binding("enter", "apply", show=False),
+        Binding("enter", "accept", show=False),
         Binding("tab", "app.focus_next", show=False),
         Binding("shift+tab", "app.focus_previous", show=False),
         Binding("ctrl+f", "fix", show=False),
@@ -228,7 +216,7 @@ class Form(Question[Edit | None]):
         self._inferred = Inference(self.view.inference.infos, steps)
         return Prospect(plain, mended(model, inferred, plain) if plain.caused else None)
 
-    def action_apply(self) -> None:
+    def action_accept(self) -> None:
         """End in the edit; where it cannot be done that is shown already, and nothing happens."""
         if not self.is_current:
             return
@@ -259,10 +247,6 @@ class Form(Question[Edit | None]):
         event.stop()
         if event.value != self._seen.get(event.input.name):
             self.look()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.action_apply()
 
     def on_descendant_focus(self) -> None:
         self.look()

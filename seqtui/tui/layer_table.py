@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from seqtui.rows import Row
 from seqtui.table import Layout
 from seqtui.tui.actions import bindings
 from seqtui.tui.branches import Branches
+from seqtui.tui.inked import InkedLines
 from seqtui.tui.marks import Marks
 from seqtui.tui.movement import Movement
 from seqtui.tui.search import Index, Place
 from seqtui.tui.texts import TableText
+from seqtui.tui.toasts import tell
 from seqtui.view import View
 
 
-class LayerTable(Movement, ScrollView, can_focus=True):
+class LayerTable(Movement, InkedLines, can_focus=True):
     """The layers of a model; its first row is the model."""
 
+    LOOKS = "layer-table"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("movement", "table")]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "layer-table--header",
@@ -63,9 +63,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
         self.branches = branches or Branches(view.model)
         self.index = Index(self.branches.all_rows())
         self._layout: Layout | None = None
-        self._sample: list[list[str]] = []
-        self._inks: dict[str, Style] = {}
-        self._base = Style()
+        self._sample: tuple[int, ...] = ()
         self.marks = Marks()
         """The layers that the next edit is about."""
         self.set_reactive(LayerTable.view, view)
@@ -85,7 +83,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             place = Place.of(self.row)
             self.branches = Branches(new.model, before)
             self.index = Index(self.branches.all_rows())
-            here = self.branches.reveal(*place)
+            here = self._still_at(place) or self.branches.reveal(*place)
             if here is None:  # gone: of another file the first row, else what stands there now
                 here = min(self.cursor, len(self.branches.rows) - 1) if old.opened is new.opened else 0
             self.set_reactive(LayerTable.cursor, here)
@@ -96,6 +94,11 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self._rearrange()
         self._scroll_to_cursor()
         self.post_message(self.Highlighted(self.row))
+
+    def _still_at(self, place: Place) -> int | None:
+        """The row under the cursor if it is still that, as mostly after an edit: to look for it takes a while."""
+        is_still = self.cursor < len(self.branches.rows) and Place.of(self.row) == place
+        return self.cursor if is_still else None
 
     def watch_cursor(self, old: int, new: int) -> None:
         self._scroll_to_cursor()
@@ -112,7 +115,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
 
     def _rearrange(self) -> None:
         """Lay out again: other rows, other texts or another width."""
-        self._sample = []
+        self._sample = ()
         self._folded()
 
     def _scroll_to_cursor(self) -> None:
@@ -137,35 +140,15 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self._layout = self._text.layout(self._sample, self.branches.rows[top : top + self.size.height], width)
         return self._layout
 
-    def notify_style_update(self) -> None:
-        self._inks.clear()
-        super().notify_style_update()
-
-    def _ink(self, part: str) -> Style:
-        """How a part of the table is written, whatever it is written on."""
-        if part not in self._inks:
-            style = self.get_component_rich_style(f"layer-table--{part}")
-            self._inks[part] = Style(color=style.color, bold=style.bold, underline=style.underline)
-        return self._inks[part]
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style  # looked up through all ancestors: once for all lines
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self._base
         index = self.scroll_offset.y + y - 1
         if y == 0:
-            pieces = self._text.header(self.columns())
-        elif index >= len(self.branches.rows):
-            return Strip.blank(width, base)
-        else:
-            row, is_cursor = self.branches.rows[index], index == self.cursor
-            if is_cursor:
-                base = base + Style(bgcolor=self.get_component_rich_style("layer-table--cursor").bgcolor)
-            pieces = self._text.row(row, self.columns(), is_cursor, row in self.marks, self.needle)
-        segments = [Segment(text, base + self._ink(ink) if ink else base) for text, ink in pieces]
-        return Strip(segments).adjust_cell_length(width, base)
+            return self.inked(self._text.header(self.columns()))
+        if index >= len(self.branches.rows):
+            return self.inked(())
+        row, is_cursor = self.branches.rows[index], index == self.cursor
+        pieces = self._text.row(row, self.columns(), is_cursor, row in self.marks, self.needle)
+        return self.inked(pieces, is_cursor)
 
     # Keys
 
@@ -219,8 +202,7 @@ class LayerTable(Movement, ScrollView, can_focus=True):
             self.marks.end()
         else:
             self.marks.begin(self.row)
-            self.app.clear_notifications()
-            self.notify("A range of marks: move to its other end; v ends it, escape forgets it.", markup=False)
+            tell(self, "A range of marks: move to its other end; v ends it, escape forgets it.")
         self.refresh()
 
     def action_mark_all(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,12 +18,8 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.timer import Timer
 
-from seqtui.errors import SeqtuiError
-from seqtui.formats import open_model
-from seqtui.model.inputs import input_text, parse_input
-from seqtui.model.spec import InputSpec
 from seqtui.rows import Row
-from seqtui.safe_text import safe_text
+from seqtui.tui import toasts
 from seqtui.tui.actions import Action, Pane, bindings, method_name
 from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import Detail
@@ -32,6 +29,7 @@ from seqtui.view import View
 from seqtui.workspace import Workspace
 
 if TYPE_CHECKING:
+    from seqtui.tui.actions import Deeds
     from seqtui.tui.branches import Branches
     from seqtui.tui.editor import Editor
     from seqtui.tui.finder import Finder
@@ -67,6 +65,8 @@ class ModelScreen(Screen[None]):
     torch: reactive[str] = reactive("", repaint=False)
     """What torch's process does, in words."""
 
+    tell, warn = toasts.tell, toasts.warn
+
     class Opened(Message):
         """Another model is to take this one's place."""
 
@@ -83,9 +83,6 @@ class ModelScreen(Screen[None]):
         self.workspace = workspace
         self.select = select
         self._branches = branches
-        self._editor: Editor | None = None
-        self._finder: Finder | None = None
-        self._runner: Runner | None = None
         self._rest: Timer | None = None
         self._is_shown = False
         self.set_reactive(ModelScreen.view, workspace.view)
@@ -110,7 +107,7 @@ class ModelScreen(Screen[None]):
     def on_mount(self) -> None:
         self.row = self.table.row
         if self.select:
-            self.go_to(self.select)
+            self.table.go_to(self.select)
         self.call_after_refresh(_collect_garbage_again)
         self.call_after_refresh(self.run_worker, self.start_journal, exclusive=False)
         self.call_after_refresh(self._follow_soon)
@@ -131,24 +128,13 @@ class ModelScreen(Screen[None]):
     def is_on_table(self) -> bool:
         return isinstance(self.focused, LayerTable)
 
-    def tell(self, sentence: str, severity: Literal["information", "warning"] = "information") -> None:
-        """A toast, instead of the one before. What it says may hold text from a file."""
-        self.app.clear_notifications()
-        self.notify(safe_text(sentence), severity=severity, markup=False)
+    # What keys do
 
-    def warn(self, sentence: str) -> None:
-        """A toast that something could not be done, and why."""
-        self.tell(sentence, "warning")
-
-    @property
-    def finder(self) -> Finder:
-        if self._finder is None:
-            from seqtui.tui.finder import Finder
-
-            self._finder = Finder(self)
-        return self._finder
-
-    # For the palette
+    async def action_deed(self, doer: str, name: str) -> None:
+        """Do what stands in a module's DEEDS under the id of an action; the module comes with the first of its keys."""
+        deeds: Deeds = import_module(f"seqtui.tui.{doer}").DEEDS
+        if (done := deeds[name](self)) is not None:
+            await done
 
     async def do(self, action: Action) -> None:
         """Do what the action's key does in its pane."""
@@ -159,14 +145,6 @@ class ModelScreen(Screen[None]):
         else:
             await self.app.run_action(method_name(action), owner)
 
-    def all_rows(self) -> Iterator[Row]:
-        """Every layer and tensor."""
-        return self.table.branches.all_rows()
-
-    def go_to(self, path: str) -> None:
-        """Put the cursor of the table on a layer or a tensor."""
-        self.table.go_to(path)
-
     # The cursor and the panes
 
     def on_layer_table_highlighted(self, message: LayerTable.Highlighted) -> None:
@@ -176,7 +154,7 @@ class ModelScreen(Screen[None]):
         await self.show_tab(2 if message.row.tensor else message.tab, focus=True)
 
     async def on_problems_tab_chosen(self, message: ProblemsTab.Chosen) -> None:
-        self.go_to(message.path)
+        self.table.go_to(message.path)
         await self.action_pane_next()
 
     def on_problems_tab_fix_wanted(self, message: ProblemsTab.FixWanted) -> None:
@@ -184,7 +162,8 @@ class ModelScreen(Screen[None]):
 
     def write_keys(self) -> None:
         """Show the keys that matter now."""
-        is_torch_busy = self._runner is not None and self._runner.is_busy
+        # what is not made yet is not busy, nor made for the question
+        is_torch_busy = "runner" in vars(self) and self.runner.is_busy
         has_shapes = self.workspace.view.model.is_sequential
         for line in self.query(KeyLine):  # torch may answer when the screen is gone
             line.panes = self.panes_with_keys
@@ -239,16 +218,13 @@ class ModelScreen(Screen[None]):
         else:
             self.warn(f"This pane fills the screen already; from {WIDE} columns on there are two.")
 
-    # Search, problems
+    # Search
 
-    async def action_search(self) -> None:
-        await self.finder.ask()
+    @cached_property
+    def finder(self) -> Finder:
+        from seqtui.tui.finder import Finder
 
-    def action_search_next(self) -> None:
-        self.finder.to_match(1)
-
-    def action_search_prev(self) -> None:
-        self.finder.to_match(-1)
+        return Finder(self)
 
     def on_search_line_changed(self, message: SearchLine.Changed) -> None:
         self.finder.look_for(message.text)
@@ -256,21 +232,13 @@ class ModelScreen(Screen[None]):
     async def on_search_line_ended(self, message: SearchLine.Ended) -> None:
         await self.finder.end(message.is_kept)
 
-    def action_problem_next(self) -> None:
-        self.finder.to_problem(1)
-
-    def action_problem_prev(self) -> None:
-        self.finder.to_problem(-1)
-
     # Edits: whoever only looks does not wait for the editor
 
-    @property
+    @cached_property
     def editor(self) -> Editor:
-        if self._editor is None:
-            from seqtui.tui.editor import Editor
+        from seqtui.tui.editor import Editor
 
-            self._editor = Editor(self)
-        return self._editor
+        return Editor(self)
 
     async def start_journal(self) -> None:
         """Keep edits on disk; what earlier sessions left is offered, one after the other."""
@@ -285,6 +253,7 @@ class ModelScreen(Screen[None]):
             self.view = self.workspace.view
             self.warn(f"Read-only: {self.workspace.read_only}.")
         self.tell_trouble()
+        await asyncio.to_thread(import_module, "seqtui.tui.editor")  # which the first edit is not to wait for
 
     def tell_trouble(self) -> None:
         """What went wrong with the keeping of edits, once."""
@@ -298,29 +267,15 @@ class ModelScreen(Screen[None]):
             self.table.go_to(path)
 
     def quits_when_saved(self) -> bool:
-        return self._editor is not None and self._editor.saver.quits_when_saved()
-
-    def action_command_deed(self, name: str) -> None:
-        """What a key of the table of commands does."""
-        self.editor.command(name)
-
-    async def action_editor_deed(self, name: str) -> None:
-        """What a key of the editor's does."""
-        await self.editor.deed(name)
+        return "editor" in vars(self) and self.editor.saver.quits_when_saved()
 
     # Torch: whoever only looks does not wait for it
 
-    @property
+    @cached_property
     def runner(self) -> Runner:
-        if self._runner is None:
-            from seqtui.tui.runner import Runner
+        from seqtui.tui.runner import Runner
 
-            self._runner = Runner(self)
-        return self._runner
-
-    async def action_runner_deed(self, name: str) -> None:
-        """What a key of the runner's does."""
-        await self.runner.deed(name)
+        return Runner(self)
 
     def watch_view(self, old: View | None, new: View | None) -> None:
         if self.is_mounted and old and new and old.model is not new.model:
@@ -335,65 +290,7 @@ class ModelScreen(Screen[None]):
             self._rest = self.set_timer(REST, lambda: self.runner.follow())
 
     def on_run_tab_highlighted(self, message: RunTab.Highlighted) -> None:
-        self.go_to(message.path)
+        self.table.go_to(message.path)
 
     def on_run_tab_maps_wanted(self, message: RunTab.MapsWanted) -> None:
         self.run_worker(self.runner.show_maps(message.path, message.grid, message.first), exclusive=True, group="maps")
-
-    # What is looked at
-
-    async def action_input(self) -> None:
-        """Ask for another input shape, and look at the model with it."""
-        from seqtui.tui.prompts import Ask
-
-        model = self.workspace.view.model
-        if not model.is_sequential:
-            self.warn("Shapes follow from layers in order; this file holds tensors only.")
-            return
-        old = input_text(model.inputs[0]) if model.inputs else ""
-        # not from a worker: the letters after the key must find the question there
-        await self.app.push_screen(Ask("input shape ", old, self._fed), self._look_with)
-
-    def _fed(self, answer: str) -> InputSpec:
-        """What is asked for, of the model's own type where none is named. Raises UsageError."""
-        return parse_input(answer, self.workspace.view.model)
-
-    def _look_with(self, answer: str | None) -> None:
-        if answer is not None:
-            self.workspace.set_input(self._fed(answer))
-            self.view = self.workspace.view
-
-    def go_on_with(self, path: str) -> None:
-        """Open another file in place of this model; without a path, this one again."""
-        if not path:
-            self.action_reload()
-        elif self.workspace.is_changed:
-            self.warn("There are edits that are not saved. Save them with :w, or undo them with u.")
-        else:
-            try:
-                opened = open_model(path)
-            except SeqtuiError as error:
-                self.warn(error.line())
-            else:
-                self.post_message(self.Opened(Workspace(opened)))
-
-    def action_reload(self) -> None:
-        try:
-            self.workspace.reload()
-        except SeqtuiError as error:
-            self.warn(error.line())
-            return
-        self.view = self.workspace.view
-        self.refresh(layout=True)
-        self.tell(f"{self.workspace.view.opened.path} read again.")
-        self.run_worker(self.start_journal())
-
-    def action_copy_name(self) -> None:
-        from seqtui.tui import clipboard
-
-        clipboard.copy_name(self)
-
-    def action_copy_command(self) -> None:
-        from seqtui.tui import clipboard
-
-        clipboard.copy(self, clipboard.command_for(self.workspace.view, self.table.row.path))

@@ -1,6 +1,8 @@
-"""The vertical movement keys, for whatever has lines to move over."""
+"""The movement keys, for whatever has lines to move over."""
 
 from __future__ import annotations
+
+from textual.widget import Widget
 
 FAR = 1 << 62
 """More rows than anything has: the first or the last."""
@@ -40,3 +42,25 @@ class Movement:
 
     def action_page_up(self) -> None:
         self.move_rows(-max(self.page_rows() - 1, 1))
+
+
+class Scrolling(Movement, Widget):
+    """Movement without a cursor, over lines that are cut or wrapped to the width.
+
+    It stands last among the bases of a pane, which has its looks from the first.
+    """
+
+    def move_rows(self, rows: int) -> None:
+        if abs(rows) < FAR:
+            self.scroll_relative(y=rows, animate=False)
+        else:
+            self.scroll_to(y=0 if rows < 0 else self.max_scroll_y, animate=False)
+
+    def page_rows(self) -> int:
+        return self.size.height
+
+    def action_left(self) -> None:
+        """Nothing stands to the left."""
+
+    def action_right(self) -> None:
+        """Nor to the right."""

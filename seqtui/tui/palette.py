@@ -49,7 +49,7 @@ class Commands(Provider):
         async for hit in self._actions(query):
             yield hit
         matcher = self.matcher(query)
-        for number, row in enumerate(self.model_screen.all_rows()):
+        for number, row in enumerate(self.model_screen.table.branches.all_rows()):
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)  # hear keys: another letter ends this search
             shown = safe_text(row.path)
@@ -58,7 +58,7 @@ class Commands(Provider):
                 yield Hit(
                     score * 0.9,
                     fuzzy.marked(matcher, shown),
-                    partial(self.model_screen.go_to, row.path),
+                    partial(self.model_screen.table.go_to, row.path),
                     shown,
                     _about(row),
                 )

@@ -36,7 +36,7 @@ from seqtui.table import cell_width, fit
 from seqtui.tui import fuzzy
 from seqtui.tui.form import Form
 from seqtui.tui.movement import Movement
-from seqtui.tui.prompts import Question
+from seqtui.tui.prompts import Dialog, Line
 from seqtui.view import View
 from seqtui.words import output_words, plural, shape_words
 
@@ -208,20 +208,11 @@ class KindList(Movement, Widget):
                 self.post_message(self.Chosen())
 
 
-class Picker(Question[Edit | None]):
+class Picker(Dialog[Edit | None]):
     """A kind for a place; ends in the edit that puts it there, or None."""
 
     DEFAULT_CSS = """
-    Picker { align: center middle; }
-    #picker {
-        width: 97%;
-        max-width: 100;
-        height: 92%;
-        max-height: 36;
-        background: $surface;
-        border: round $surface-lighten-3;
-        padding: 0 1;
-    }
+    #picker { width: 97%; max-width: 100; height: 92%; max-height: 36; }
     #picker-title { height: 1; }
     #picker-filter { height: 1; margin-bottom: 1; }
     #picker-filter Static { width: 2; color: $text-primary; }
@@ -229,8 +220,7 @@ class Picker(Question[Edit | None]):
     #picker-strip { height: 4; border-top: solid $surface-lighten-3; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", show=False),
-        Binding("enter", "choose", show=False),
+        Binding("enter", "accept", show=False),
         Binding("tab", "arguments", show=False),
         Binding("down", "move('down')", show=False),
         Binding("up", "move('up')", show=False),
@@ -248,7 +238,7 @@ class Picker(Question[Edit | None]):
             yield Static(id="picker-title", markup=False)
             with Horizontal(id="picker-filter"):
                 yield Static(">", markup=False)
-                yield Input(compact=True, placeholder="letters of a kind, or of what it does")
+                yield Line(compact=True, placeholder="letters of a kind, or of what it does")
             yield KindList()
             yield Static(id="picker-strip", markup=False)
 
@@ -317,7 +307,7 @@ class Picker(Question[Edit | None]):
     def action_move(self, movement: str) -> None:
         getattr(self.kinds, f"action_{movement}")()
 
-    async def action_choose(self) -> None:
+    async def action_accept(self) -> None:
         """The kind as it is proposed; where something is asked for, its form."""
         item = self._wanted()
         if item is None or not self.is_current:
@@ -351,12 +341,8 @@ class Picker(Question[Edit | None]):
             self.kinds.show(found(self.offer.additions, wanted), wanted)
         return self.kinds.chosen
 
-    async def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        await self.action_choose()
-
     async def on_kind_list_chosen(self) -> None:
-        await self.action_choose()
+        await self.action_accept()
 
 
 def arriving_words(arriving: tuple[Signal, ...]) -> str:

@@ -31,8 +31,40 @@ HANDS_OFF = 0.5
 class Question(ModalScreen[ScreenResultType]):
     """What lies over the model until it is answered, by the first key that does: the next of a burst comes too late."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
+
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_current else AwaitComplete()
+
+
+class Dialog(Question[ScreenResultType]):
+    """A question in a box in the middle, the one thing in it."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; }
+    Dialog > Vertical {
+        max-width: 100%;
+        height: auto;
+        background: $surface;
+        border: round $surface-lighten-3;
+        padding: 0 1;
+    }
+    """
+
+
+class Line(Input):
+    """A line of text in a question. Keys act in the order they come: a letter behind enter is no part of the answer.
+
+    Textual does what a key is bound to when it has come up to the app, and by then the next letters are typed. What it
+    calls there is called here; public are only the bindings, not that a node hands on what it cannot do.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "screen.accept", show=False)]
+
+    async def on_key(self, event: events.Key) -> None:
+        if self.screen.is_current and await self.app._check_bindings(event.key):
+            event.stop()
+            event.prevent_default()
 
 
 class Ask(Question[str | None]):
@@ -46,7 +78,6 @@ class Ask(Question[str | None]):
     #ask-question { width: auto; color: $text-primary; }
     #ask Input { width: 1fr; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
     def __init__(
         self, question: str, answer: str, check: Callable[[str], object], note: Callable[[str], str] = lambda _: ""
@@ -68,9 +99,9 @@ class Ask(Question[str | None]):
                 yield Static(self.question, id="ask-question", markup=False)
                 yield self.line()
 
-    def line(self) -> Input:
+    def line(self) -> Line:
         """What is typed into."""
-        return Input(self.answer, compact=True, select_on_focus=False)
+        return Line(self.answer, compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already
@@ -94,9 +125,10 @@ class Ask(Question[str | None]):
             return Content(safe_text(note)).stylize("$text-warning")
         return Content("enter accept   escape cancel")
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        if not self.remark(event.value):
-            self.dismiss(event.value)
+    def action_accept(self) -> None:
+        answer = self.query_one(Line).value
+        if not self.remark(answer):
+            self.dismiss(answer)
 
 
 class Choose(Question[str | None]):
@@ -147,12 +179,12 @@ class Choose(Question[str | None]):
         return Content("\n").join([*lines, Content("   ").join(keys) if self.is_heard else Content(" ")])
 
     def on_key(self, event: events.Key) -> None:
-        """The answer; a key too early or too late is nobody's."""
+        """The answer; a key too early is none."""
         if self._rest is not None and not self.is_heard:
             self._rest.reset()
         elif event.key in self.choices:
             self.dismiss(event.key)
-        elif self.is_current:
+        else:
             return
         event.stop()
 
@@ -201,24 +233,15 @@ class SearchLine(Horizontal):
         self.post_message(self.Ended(is_kept))
 
 
-class Help(Question[None]):
+class Help(Dialog[None]):
     """The keys that hold where the focus is; letters typed filter them."""
 
     DEFAULT_CSS = """
-    Help { align: center middle; }
-    #help {
-        width: 72;
-        max-width: 100%;
-        height: 90%;
-        background: $surface;
-        border: round $surface-lighten-3;
-        padding: 0 1;
-    }
+    #help { width: 72; height: 90%; }
     #help Input { background: $surface; margin-bottom: 1; }
     #help-foot { color: $foreground-muted; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown", "scroll(10)", show=False),

@@ -59,13 +59,12 @@ class Recovery(Choose):
         self.call_after_refresh(self.query_one("#steps").scroll_end, animate=False)
 
     def on_key(self, event: Key) -> None:
+        """Textual lets the question itself hear the key after this."""
         if event.key in SCROLLS:
             self.query_one("#steps").scroll_relative(y=SCROLLS[event.key], animate=False)
             event.stop()
-            return
         answers = OTHER_KEYS.get(event.key, (event.key,))
         event.key = next((answer for answer in answers if answer in self.choices), event.key)
-        super().on_key(event)
 
 
 async def offer_recovery(screen: ModelScreen, pending: Sequence[Record]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
@@ -37,6 +37,7 @@ from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, progress_words
 from seqtui.view import Mode
 
 if TYPE_CHECKING:
+    from seqtui.tui.actions import Deeds
     from seqtui.tui.devices import DevicePicker
     from seqtui.tui.model_screen import ModelScreen
     from seqtui.tui.mosaic import Grid
@@ -77,12 +78,6 @@ class Runner:
         """The run that is under way."""
         self._asked: list[Asking] = []
         """All that torch is asked now, in that order."""
-
-    async def deed(self, name: str) -> None:
-        """Do what stands under the id of an action in DEEDS."""
-        done = DEEDS[name](self)
-        if done is not None:
-            await done
 
     @property
     def runs(self) -> Runs:
@@ -153,10 +148,15 @@ class Runner:
             self.screen.warn(WITHOUT_INPUT)
             return
         await self.screen.show_tab(TAB, focus=True)
+        view = self.workspace.view
+        settings = self.runs.settings(view.mode)
+        problem = next(iter(view.inference.problems.values()), None)
         if self.runs.doing:
             self.screen.warn("A run is under way; x in the run tab cancels it.")
+        elif problem and settings.is_as_inferred:
+            self._note(failure=f"{safe_text(problem.message)}. 6 lists it with its fixes.")
         else:
-            self._start(self.runs.settings(self.workspace.view.mode))
+            self._start(settings)
 
     def _is_connected(self) -> bool:
         """Whether the file says how its layers are connected; that it does not is shown."""
@@ -366,16 +366,15 @@ class Runner:
         self.screen.torch = STATE_WORDS[self.workspace.engine.state]
 
 
-DEEDS: dict[str, Callable[[Runner], Awaitable[None] | None]] = {
-    "run": Runner.run,
-    "mode": Runner.toggle_training,
-    "device": Runner.choose_device,
-    "run.input": Runner.ask_feed,
-    "run.backward": Runner.toggle_backward,
-    "run.passes": Runner.ask_passes,
-    "run.cancel": Runner.cancel,
+DEEDS: Deeds = {
+    "run": lambda screen: screen.runner.run(),
+    "mode": lambda screen: screen.runner.toggle_training(),
+    "device": lambda screen: screen.runner.choose_device(),
+    "run.input": lambda screen: screen.runner.ask_feed(),
+    "run.backward": lambda screen: screen.runner.toggle_backward(),
+    "run.passes": lambda screen: screen.runner.ask_passes(),
+    "run.cancel": lambda screen: screen.runner.cancel(),
 }
-"""What the keys of the runner's do, by the ids of their actions."""
 
 
 def _standing_words(progress: Progress, name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from seqtui.model.spec import Deferred
 from seqtui.rows import SIGNS, Cells, Row, cells, rows_below
 from seqtui.safe_text import safe_text
-from seqtui.table import Column, Layout, cell_width, columns_for, fit, layout, tree_label
+from seqtui.table import Column, Layout, cell_width, columns_for, fit, fitting, tree_label, widest
 from seqtui.tui.actions import ACTIONS, Pane, key_sign
 from seqtui.tui.branches import Branches
 from seqtui.view import View
@@ -166,15 +166,15 @@ class TableText(NamedTuple):
     view: View
     branches: Branches
 
-    def sample(self, width: int) -> list[list[str]]:
-        """The texts that decide the widths of the columns, for a table of `width` cells."""
+    def sample(self, width: int) -> tuple[int, ...]:
+        """Cells that each column needs for a sample of the model's rows, in a table of `width` cells."""
         first = islice(rows_below(self.branches.root, _is_made), SAMPLE)
-        return self._sampled([self.branches.root, *first], self._fitting(width))
+        return self._needed([self.branches.root, *first], width)
 
-    def layout(self, sample: list[list[str]], in_sight: Sequence[Row], width: int) -> Layout:
-        """The columns at a width, from a sample of the model's rows and what is in sight."""
-        fitting = self._fitting(width)
-        return layout(fitting, [*sample, *self._sampled(in_sight, fitting)], width - 2)  # blank cells on either side
+    def layout(self, sample: Sequence[int], in_sight: Sequence[Row], width: int) -> Layout:
+        """The columns at a width, from what a sample of the model's rows needs, and what is in sight."""
+        needed = tuple(map(max, sample, self._needed(in_sight, width)))
+        return fitting(self._columns(width), needed, width - 2)  # blank cells on either side
 
     def header(self, table: Layout) -> list[Piece]:
         """The titles of the columns."""
@@ -199,15 +199,16 @@ class TableText(NamedTuple):
             pieces += _marked(piece, needle) if needle and column.field == "label" else [piece]
         return pieces
 
-    def _fitting(self, width: int) -> tuple[Column, ...]:
+    def _columns(self, width: int) -> tuple[Column, ...]:
         return columns_for(width - 2, self.view.model.is_sequential)
 
-    def _sampled(self, rows: Iterable[Row], columns: tuple[Column, ...]) -> list[list[str]]:
-        """The texts of rows as they count for the widths.
+    def _needed(self, rows: Iterable[Row], width: int) -> tuple[int, ...]:
+        """Cells that each column needs for the texts of rows.
 
         A problem's sentence takes what room there is, and moves no column when it comes and goes.
         """
-        return [self._texts(row, self._cells(row).without_problem(), columns) for row in rows]
+        columns = self._columns(width)
+        return widest(columns, (self._texts(row, self._cells(row).without_problem(), columns) for row in rows))
 
     def _cells(self, row: Row) -> Cells:
         title = "" if row.depth else self.view.title  # taken from a path: dear, and the model's own row alone shows it

@@ -23,7 +23,8 @@ from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.table import cell_width
 from seqtui.tui.actions import bindings
-from seqtui.tui.movement import FAR, Movement
+from seqtui.tui.movement import Scrolling
+from seqtui.tui.toasts import tell, warn
 from seqtui.view import View
 from seqtui.words import bytes_words, plural
 
@@ -43,7 +44,7 @@ TOKEN = re.compile(
 """What stands out in a line. `source_code` ends every text, bracket of arguments and comment in the line it begins."""
 
 
-class CodeTab(Movement, ScrollView, can_focus=True):
+class CodeTab(ScrollView, Scrolling, can_focus=True):
     """Lines of code, of which those in sight are drawn; or the sentence why there are none."""
 
     DEFAULT_CSS = """
@@ -138,15 +139,6 @@ class CodeTab(Movement, ScrollView, can_focus=True):
 
     # Keys
 
-    def move_rows(self, rows: int) -> None:
-        if abs(rows) < FAR:
-            self.scroll_relative(y=rows, animate=False)
-        else:
-            self.scroll_to(y=0 if rows < 0 else self.max_scroll_y, animate=False)
-
-    def page_rows(self) -> int:
-        return self.size.height
-
     def action_left(self) -> None:
         self.scroll_relative(x=-STEP, animate=False)
 
@@ -155,14 +147,13 @@ class CodeTab(Movement, ScrollView, can_focus=True):
 
     def action_copy_code(self) -> None:
         """Send the code to the terminal's clipboard; whether it takes it, no terminal says."""
-        self.app.clear_notifications()
         if self._refusal:
-            self.notify(self._refusal, severity="warning", markup=False)
+            warn(self, self._refusal)
             return
         self.app.copy_to_clipboard(self.code)
         size = bytes_words(len(self.code.encode()))
         lines = plural(len(self._lines), "line")
-        self.notify(f"The code was sent to the terminal's clipboard: {lines}, {size}.", markup=False)
+        tell(self, f"The code was sent to the terminal's clipboard: {lines}, {size}.")
 
 
 def line_numbers(root: LayerSpec, first: int) -> dict[str, int]:

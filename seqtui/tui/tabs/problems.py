@@ -19,7 +19,8 @@ from seqtui.model.problems import fixes
 from seqtui.rows import SIGNS, Row
 from seqtui.safe_text import safe_text
 from seqtui.tui.actions import bindings
-from seqtui.tui.movement import Movement
+from seqtui.tui.movement import Scrolling
+from seqtui.tui.toasts import warn
 from seqtui.view import View
 
 SHOWN = 200
@@ -47,7 +48,7 @@ class Choice(NamedTuple):
         return self.fix or next(iter(self.problem.fixes), None)
 
 
-class ProblemsTab(Movement, VerticalScroll, can_focus=True):
+class ProblemsTab(VerticalScroll, Scrolling, can_focus=True):
     """The problems of a model, each followed by its fixes, with a cursor of its own."""
 
     DEFAULT_CSS = """
@@ -145,16 +146,7 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
         if self._choices:
             self.cursor = max(0, min(self.cursor + rows, len(self._choices) - 1))
         else:
-            self.scroll_relative(y=max(-self.page_rows(), min(rows, self.page_rows())), animate=False)
-
-    def page_rows(self) -> int:
-        return self.size.height
-
-    def action_left(self) -> None:
-        """Sentences are wrapped: nothing stands to the left."""
-
-    def action_right(self) -> None:
-        """Nor to the right."""
+            super().move_rows(rows)
 
     def action_problem_open(self) -> None:
         """On a problem to its layer; a fix is applied."""
@@ -169,9 +161,7 @@ class ProblemsTab(Movement, VerticalScroll, can_focus=True):
         if fix is not None:
             self.post_message(self.FixWanted(fix))
             return
-        sentence = "No edit is known that fixes this one." if self._choices else "There is no problem to fix."
-        self.app.clear_notifications()
-        self.notify(sentence, severity="warning", markup=False)
+        warn(self, "No edit is known that fixes this one." if self._choices else "There is no problem to fix.")
 
 
 def choices(problem: Listed) -> list[Choice]:

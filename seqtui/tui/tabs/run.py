@@ -8,26 +8,27 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from seqtui.engine.requests import LayerRun
 from seqtui.model.tensors import Shape
 from seqtui.rows import Row
 from seqtui.tui.actions import bindings
+from seqtui.tui.inked import InkedLines
 from seqtui.tui.mosaic import Grid, Tone, grid_for, mosaic
-from seqtui.tui.movement import FAR, Movement
+from seqtui.tui.movement import FAR, Scrolling
 from seqtui.tui.runs import NO_RUNS, RunLines, Runs, head_lines, maps_line, run_lines, without_maps
-from seqtui.tui.texts import Piece
+from seqtui.tui.toasts import warn
 from seqtui.view import View
 
 
-class RunTab(Movement, ScrollView, can_focus=True):
+class RunTab(InkedLines, Scrolling, can_focus=True):
     """The lines of a run. Its head stands still; its cursor is the layer table's, which it asks to move."""
 
+    LOOKS = "run-tab"
     DEFAULT_CSS = """
     RunTab { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
     RunTab > .run-tab--header, RunTab > .run-tab--quiet { color: $foreground-muted; }
@@ -64,7 +65,10 @@ class RunTab(Movement, ScrollView, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self._view: View | None = None
-        self._path = ""
+        self._told = ""
+        """The layer that the table's cursor stands on, as far as is known."""
+        self._asked: list[str] = []
+        """The layers that it was asked to go to since, in that order: keys come faster than its answers."""
         self._lines = RunLines([])
         self._tones: list[list[Tone]] = []
         self._grid: Grid | None = None
@@ -72,24 +76,38 @@ class RunTab(Movement, ScrollView, can_focus=True):
         self._wanted: tuple[object, ...] = ()
         """Which maps those were."""
         self._first = 0
-        self._inks: dict[str, Style] = {}
-        self._base = Style()
 
     # What is shown
 
     def look_at(self, view: View, row: Row) -> None:
         """Show the runs beside a model, with the cursor on a row's layer."""
         path = row.path.rpartition(".")[0] if row.tensor else row.path
-        is_other_view, has_moved = view is not self._view, path != self._path
-        self._view, self._path = view, path
-        if has_moved:
-            self._first = 0
-        if is_other_view or self.has_maps:
+        before, is_other_view = self._path, view is not self._view
+        if path != self._told:  # what was asked for, or a move of the table's own
+            self._asked = self._asked[self._asked.index(path) + 1 :] if path in self._asked else []
+        self._view, self._told = view, path
+        has_moved = self._path != before
+        if is_other_view or (self.has_maps and not has_moved):
             self._write()
-        elif has_moved:
-            self.refresh()
         if has_moved:
-            self._scroll_to_cursor()
+            self._follow()
+
+    @property
+    def _path(self) -> str:
+        """The layer under the cursor, which runs ahead of the table's."""
+        return self._asked[-1] if self._asked else self._told
+
+    def _follow(self) -> None:
+        """Show that the cursor stands on another layer."""
+        self._first = 0
+        if self.has_maps:
+            self._write()
+        else:
+            self.refresh()
+        self._scroll_to_cursor()
+
+    def on_hide(self) -> None:
+        self._asked = []  # what is out of sight is told no answers
 
     def watch_runs(self, old: Runs, new: Runs) -> None:
         if old.last is not new.last and without_maps(new, self._path):
@@ -153,46 +171,25 @@ class RunTab(Movement, ScrollView, can_focus=True):
 
     # Drawing
 
-    def notify_style_update(self) -> None:
-        self._inks.clear()
-        super().notify_style_update()
-
-    def _ink(self, part: str) -> Style:
-        """How a part is written, whatever it is written on."""
-        if part not in self._inks:
-            self._inks[part] = self.get_component_rich_style(f"run-tab--{part}", partial=True)
-        return self._inks[part]
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style  # looked up through all ancestors: once for all lines
-        return super().render_lines(crop)
-
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self._base
         lines = self._lines
         at = y - lines.num_still + self.scroll_offset.y
         if y < len(lines.head):
-            segments = self._segments(lines.head[y], base)
-        elif y < lines.num_still:
-            segments = self._segments(lines.title(self.scroll_offset.y), base)
-        elif at < len(self._tones):
-            segments = [Segment(" ", base), *(self._shade(tone, base) for tone in self._tones[at])]
-        elif at < len(lines.body):
-            if lines.places.get(self._path) == at:
-                base += self._ink("cursor")
-            segments = self._segments(lines.body[at], base)
-        else:
-            segments = []
-        return Strip(segments).adjust_cell_length(width, base)
+            return self.inked(lines.head[y])
+        if y < lines.num_still:
+            return self.inked(lines.title(self.scroll_offset.y))
+        if at < len(self._tones):
+            pixels = [self._shade(tone) for tone in self._tones[at]]
+            return Strip([Segment(" ", self.base), *pixels]).adjust_cell_length(self.size.width, self.base)
+        if at < len(lines.body):
+            return self.inked(lines.body[at], is_cursor=lines.places.get(self._path) == at)
+        return self.inked(())
 
-    def _segments(self, pieces: list[Piece], base: Style) -> list[Segment]:
-        return [Segment(text, base + self._ink(ink) if ink else base) for text, ink in pieces]
-
-    def _shade(self, tone: Tone, base: Style) -> Segment:
+    def _shade(self, tone: Tone) -> Segment:
         if tone.upper is None:
-            return Segment(tone.text, base + self._ink("quiet"))
+            return Segment(tone.text, self.base + self.ink("quiet"))
         style = Style(color=_grey(tone.upper), bgcolor=_grey(tone.lower) if tone.lower is not None else None)
-        return Segment(tone.text, base + style)
+        return Segment(tone.text, self.base + style)
 
     # Keys
 
@@ -201,29 +198,19 @@ class RunTab(Movement, ScrollView, can_focus=True):
         paths = list(self._lines.places) or [layer.path for layer in self._ran_layers()]
         here = paths.index(self._path) if self._path in paths else -1
         there = max(0, min(here + rows, len(paths) - 1))
-        if paths and there != here:
-            is_far = abs(rows) >= FAR
-            if is_far:
-                self._path = paths[there]  # known already, so that nothing scrolls back to it
+        is_other = bool(paths) and there != here
+        if is_other:
+            self._asked.append(paths[there])
             self.post_message(self.Highlighted(paths[there]))
-            if not is_far:
-                return
-        if abs(rows) < FAR:
-            self.scroll_relative(y=rows, animate=False)
-        else:
-            self.scroll_to(y=0 if rows < 0 else self.max_scroll_y, animate=False)
+            self._follow()
+        if not is_other or abs(rows) >= FAR:
+            super().move_rows(rows)
 
     def _ran_layers(self) -> tuple[LayerRun, ...]:
         return self.runs.last.result.layers if self.runs.last else ()
 
     def page_rows(self) -> int:
         return self._height
-
-    def action_left(self) -> None:
-        """What does not fit is left out: nothing stands to the left."""
-
-    def action_right(self) -> None:
-        """Nor to the right."""
 
     def action_run_maps(self) -> None:
         self.has_maps = not self.has_maps
@@ -238,18 +225,14 @@ class RunTab(Movement, ScrollView, can_focus=True):
         """The next maps of the layer, round the end."""
         images = self.runs.images
         if not self._tones or self._grid is None or images is None or images.path != self._path:
-            self._warn("Feature maps are shown with m, on a layer that gives some.")
+            warn(self, "Feature maps are shown with m, on a layer that gives some.")
             return
         pages = -(-images.num_channels // self._grid.num_maps)
         page = (self._first // self._grid.num_maps + step) % pages
         if pages == 1:
-            self._warn("All maps of this layer are in sight.")
+            warn(self, "All maps of this layer are in sight.")
         self._first = page * self._grid.num_maps
         self._write()
-
-    def _warn(self, sentence: str) -> None:
-        self.app.clear_notifications()
-        self.notify(sentence, severity="warning", markup=False)
 
 
 def maps_of(output: Shape) -> tuple[int, tuple[int, int]]:

@@ -19,6 +19,7 @@ from seqtui.rows import Row, making_words, tensor_path
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import fitting_bars, histogram_lines, moments_facts, not_finite, spread_facts
 from seqtui.tui.actions import bindings
+from seqtui.tui.toasts import warn
 from seqtui.tui.value_grid import ValueGrid
 from seqtui.view import View
 from seqtui.weights.window import slice_count
@@ -128,11 +129,7 @@ class WeightsTab(Vertical):
         if slice_count(grid.shape) > 1:
             grid.step_slice(step)
         else:
-            self._warn("All of this tensor is in one slice.")
-
-    def _warn(self, sentence: str) -> None:
-        self.app.clear_notifications()
-        self.notify(sentence, severity="warning", markup=False)
+            warn(self, "All of this tensor is in one slice.")
 
     async def action_goto(self) -> None:
         """Ask for an index, and go there."""
@@ -141,7 +138,7 @@ class WeightsTab(Vertical):
         grid = self.query_one(ValueGrid)
         where = ",".join(map(str, grid.position))
         if not grid.shape or not math.prod(grid.shape):
-            self._warn("There is one place in this tensor at most.")
+            warn(self, "There is one place in this tensor at most.")
             return
         await self.app.push_screen(Ask("index ", where, partial(parse_position, grid.shape)), self._go_to)
 
