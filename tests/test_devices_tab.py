@@ -35,6 +35,8 @@ async def test_cpu_and_meta_are_chosen_and_runs_go_there(engine: Engine) -> None
         assert "fits" in user.line("›cpu")
         await user.press("end", "enter")
         await user.sees("eval · meta")
+        await user.press("C")
+        assert user.toasts()[-1].endswith(" --device meta")
         await user.run()
         await user.sees("fed normal 1×1×28×28, on meta", "1×6×28×28")
         await user.press("at")

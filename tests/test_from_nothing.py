@@ -52,6 +52,8 @@ async def test_the_articles_model(tmp_path: Path) -> None:
             await add(user, kind, channels)
             assert user.at == name, "\n".join(user.screen())
         await user.sees("5,088 parameters", "1×32×6×6", "no problems")
+        await user.press("C")
+        assert "no file yet" in user.toasts()[-1]
         await user.press("ctrl+s")
         await user.sees("save as")
         await user.press(*["backspace"] * 30)

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from seqtui.model.inputs import input_text
-from seqtui.view import View
+from seqtui.view import Mode, View
 
 if TYPE_CHECKING:
     from seqtui.tui.actions import Deeds
@@ -18,6 +18,8 @@ def command_for(view: View, path: str) -> str:
     command = ["seqtui", "open", view.opened.path]
     if view.model.inputs != view.opened.model.inputs:
         command += ["--input", input_text(view.model.inputs[0])]
+    if view.mode.device != Mode().device:
+        command += ["--device", view.mode.device]
     if path:
         command += ["--select", path]
     return shlex.join(command)
@@ -44,7 +46,10 @@ def copy_name(screen: ModelScreen) -> None:
 
 def copy_command(screen: ModelScreen) -> None:
     """Send the command that opens the view again, with the cursor where it is."""
-    copy(screen, command_for(screen.workspace.view, screen.table.row.path))
+    if screen.workspace.opened.path:
+        copy(screen, command_for(screen.workspace.view, screen.table.row.path))
+    else:
+        screen.warn("This model has no file yet that could be opened again; :w FILE saves it.")
 
 
 DEEDS: Deeds = {"copy.name": copy_name, "copy.command": copy_command}
