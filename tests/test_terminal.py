@@ -50,6 +50,26 @@ sys.exit(main())
 """
 """The program with a fault of its own behind the key `n`."""
 
+SMALLER_AT_ONCE = """
+import fcntl, signal, struct, sys, termios
+from seqtui.__main__ import main
+from textual.drivers.linux_driver import LinuxDriver
+
+asked = LinuxDriver._get_terminal_size
+
+def answered_late(self):
+    size = asked(self)
+    if signal.getsignal(signal.SIGWINCH) is signal.SIG_DFL:
+        return size
+    LinuxDriver._get_terminal_size = asked
+    fcntl.ioctl(self.fileno, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
+    return size
+
+LinuxDriver._get_terminal_size = answered_late
+sys.exit(main())
+"""
+"""The program on a terminal that gets smaller while Textual asks for its size."""
+
 
 def opened(columns: int = 80, lines: int = 24, **changes: str) -> Terminal:
     return Terminal(seqtui("open", LENET), columns, lines, environment(**changes))
@@ -135,6 +155,16 @@ def test_any_size_is_drawn(pane: str) -> None:
         assert max(map(len, terminal.lines)) > 80
         terminal.press("ctrl+q")
         assert terminal.ends() == 0
+
+
+def test_a_size_that_changes_while_it_is_asked_for_is_drawn() -> None:
+    with Terminal([sys.executable, "-c", SMALLER_AT_ONCE, "open", str(LENET)], env=environment()) as terminal:
+        terminal.draws(*BOTTOM)
+        for tab in "212":  # each drawn whole, and later than the size that was told last
+            terminal.forget()
+            terminal.press(tab)
+            terminal.wait(lambda: "? keys" in terminal.lines[19], "the keys in the last of 20 lines")
+        terminal.quit()
 
 
 def test_fault_of_our_own_gives_the_terminal_back_and_names_a_report(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ write, and whoever writes after that waits for room in the queue for ever.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
+import signal
 import sys
 from typing import TYPE_CHECKING
 
+from textual import events
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 
 from seqtui.tui.terminal import TAKE_SCREEN, Terminal
 
@@ -41,6 +45,23 @@ class TerminalDriver(LinuxDriver):
         first, self.first = self.first, None
         if first is not None and first.is_taken:
             self.attrs_before = first.hand_over()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGWINCH, self._tell_size)
+        asyncio.run_coroutine_threadsafe(self._tell_size_again(), loop)
+
+    def _tell_size(self) -> None:
+        """Tell the app how large the terminal is now.
+
+        Textual does so in the signal's own handler: a signal that comes there is told first, and the size before it
+        last, where it stays.
+        """
+        if not self._in_band_window_resize:
+            size = Size(*self._get_terminal_size())
+            self._app.post_message(events.Resize(size, size))
+
+    async def _tell_size_again(self) -> None:
+        """After all that Textual has told so far: its tasks are done in their order."""
+        self._tell_size()
 
     def write(self, data: str) -> None:
         """To take the alternate screen twice would blank it: what is on it stays until it is drawn over."""
