@@ -129,6 +129,12 @@ def test_a_state_dict_loads_strictly_into_the_same_network(engine: Engine, tmp_p
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in net.state_dict().items())
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+def test_a_layer_that_works_in_place_is_fed_the_same_twice(suffix: str, engine: Engine, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.ELU(inplace=True), nn.Linear(4, 4))
+    assert told_difference(exported(net_file(tmp_path, net, 2, 4), tmp_path / f"net{suffix}", engine)) < 1e-6
+
+
 def test_tied_tensors_stand_under_each_name(engine: Engine, tmp_path: Path) -> None:
     net = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Tanh(), nn.Linear(4, 4, bias=False))
     net[2].weight = net[0].weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,10 +116,31 @@ def test_a_batch_is_taken_as_it_is_in_the_type_of_the_run(
     assert given.words == f"{feed.path} 4×3"
 
 
-def test_integers_stay_as_they_are(tmp_path: Path) -> None:
-    given = fed(model_fed(1, 3, dtype="int64"), array_file(tmp_path, np.array([[1, 2, 3]], dtype=np.int32)))
-    assert given.tensor.dtype == torch.int32
-    assert given.tensor.tolist() == [[1, 2, 3]]
+@pytest.mark.parametrize(
+    ("own", "wanted", "expected"),
+    [
+        ("int32", "int64", torch.int64),
+        ("uint8", "int64", torch.int64),
+        ("uint16", "int32", torch.int32),
+        ("int64", "int32", torch.int64),
+        ("uint64", "int64", torch.uint64),
+        ("int8", "uint8", torch.int8),
+        ("bool", "bool", torch.bool),
+    ],
+)
+def test_integers_are_brought_to_a_type_that_has_room_for_them(
+    own: str, wanted: str, expected: torch.dtype, tmp_path: Path
+) -> None:
+    array = np.array([[1, 0, 1]], dtype=own)
+    given = fed(model_fed(1, 3, dtype=wanted, layers=(EMBEDDING,)), array_file(tmp_path, array))
+    assert given.tensor.dtype == expected
+    assert given.tensor.tolist() == [[1, 0, 1]]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileError, match="it is a pipe, and what is fed is read more than once"):
+        fed(model_fed(1, 3), Feed("file", str(tmp_path / "pipe")))
 
 
 @pytest.mark.parametrize(

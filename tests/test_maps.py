@@ -52,6 +52,12 @@ def test_what_is_not_finite_is_darkest_or_brightest() -> None:
     assert shown(torch.full((1, 1, 2), 7.0), Maps("conv", 9, 9)).pixels == (bytes([0, 0]),)
 
 
+@pytest.mark.parametrize("size", [3.4e38, 1e-38, 1e-45])
+def test_the_greatest_and_the_least_numbers_have_their_shades(size: float) -> None:
+    images = shown(torch.tensor([[[-size, 0.0, size]]]), Maps("conv", 9, 9))
+    assert images.pixels == (bytes([0, 128, 255]),)
+
+
 def test_maps_are_of_the_first_sample_of_the_last_run(tmp_path: Path) -> None:
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(nn.ReLU(inplace=True)), nn.Flatten(), nn.Linear(144, 2))
     workbench = Workbench()

@@ -153,3 +153,12 @@ def test_norms_are_those_of_torch_and_do_not_overflow() -> None:
         torch.tensor([[1, 1, 3]]), torch.tensor([[1.0], [2.0], [4.0]]), (5, 1), check_invariants=True
     )
     assert gradient_norm(rows) == pytest.approx(5.0)
+
+
+TYPES = [torch.bool, torch.uint8, torch.int64, torch.uint16, torch.uint64, torch.bfloat16, torch.float8_e4m3fn]
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_the_answer_is_found_in_numbers_of_any_type(dtype: torch.dtype) -> None:
+    output = torch.tensor([[0, 1, 0], [1, 0, 0]]).to(dtype)
+    assert measure.argmax(output) == (1, 0)

@@ -22,7 +22,6 @@ from user import SAMPLES, User, saved, user_of
 import seqtui
 from seqtui.engine.door import Engine
 from seqtui.model.inputs import parse_input
-from seqtui.tui.app import SeqtuiApp
 from seqtui.tui.tabs.run import RunTab
 
 WIDE = 124
@@ -379,8 +378,7 @@ async def endless_run(user: User) -> int:
     return process.pid
 
 
-async def test_a_run_is_cancelled_and_another_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SeqtuiApp, "NOTIFICATION_TIMEOUT", 60.0)  # of a busy machine's seconds five are soon gone
+async def test_a_run_is_cancelled_and_another_begins() -> None:
     async with user_of("lenet5") as user:
         await endless_run(user)
         await user.press("R")

@@ -44,6 +44,7 @@ def main() -> None:
     Thread(target=_listen, args=(incoming, waiting), daemon=True).start()
     write = partial(write_message, answers)
     workbench = Workbench(write)
+    Thread(target=workbench.teller.say_late, daemon=True).start()
     while True:
         request = waiting.get()
         if "torch" not in sys.modules:
@@ -55,11 +56,17 @@ def main() -> None:
 
 def _listen(incoming: IO[bytes], waiting: SimpleQueue[requests.Request]) -> None:
     """Take requests in; end the process, whatever it is doing, once the other end is closed."""
+    code = 0
     try:
         while isinstance(request := read_message(incoming), requests.Request):
             waiting.put(request)
+    except EOFError:
+        pass
+    except BaseException as error:  # noqa: BLE001  one that cannot be read, for lack of memory above all
+        code = 1
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201  where torch prints too
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def _answer(request: requests.Request, workbench: Workbench) -> object:
@@ -69,16 +76,19 @@ def _answer(request: requests.Request, workbench: Workbench) -> object:
     except Exception as error:  # noqa: BLE001  a broken installation may raise anything
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
         return LastWords(EngineError(f"torch cannot be imported: {said}"))  # half of it may be there
-    from seqtui.engine.refusal import is_past_use, refusal
+    from seqtui.engine.refusal import is_out_of_memory, is_past_use, refusal
 
     module, _, function = HANDLERS[type(request)].partition(":")
     try:
         handler: Handler = getattr(import_module(module), function)
         return handler(request, workbench)
     except SeqtuiError as error:
-        return LastWords(error) if is_past_use(error.__cause__) else error
+        is_last = is_past_use(error.__cause__)
+        # the frames that it was raised in hold all that was computed there
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        return LastWords(error) if is_last else error
     except Exception as error:  # noqa: BLE001  torch raises what it likes, and whoever asked is told
-        told = refusal(f"torch: {type(error).__name__}", error)
+        told = refusal("torch" if is_out_of_memory(error) else f"torch: {type(error).__name__}", error)
         return LastWords(told) if is_past_use(error) else told
 
 

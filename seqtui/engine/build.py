@@ -241,6 +241,8 @@ def _empty_layer(path: str, layer: LayerSpec) -> nn.Module:
     try:
         module = new_layer(kind, layer.args)
     except Exception as error:  # torch's constructors raise what they like for arguments they refuse
+        if is_out_of_memory(error):
+            raise refusal(path, error) from error
         raise FormatError(f"{path}: torch refuses these arguments of {kind}: {error}") from error
     _check_shapes(path, layer, {name: tuple(tensor.shape) for name, tensor, _ in named_tensors(module)})
     return module

@@ -52,6 +52,9 @@ WITHOUT_TORCH: Mapping[type[Request], str] = {
 }
 """What of a request needs torch."""
 
+WITHOUT_MEMORY = ("bad_alloc", "MemoryError")
+"""What a process says last that ends for lack of memory."""
+
 State: TypeAlias = Literal["", "starting", "ready", "busy", "ended"]
 """Of the process: not needed so far, importing torch, idle, at work, and gone until it is needed again."""
 Told: TypeAlias = Callable[[Progress], None]
@@ -230,8 +233,9 @@ class Engine:
             return OutOfMemoryError("torch's process was killed, most likely for lack of memory")
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         said = self._last_line()
-        kind = OutOfMemoryError if "bad_alloc" in said or "MemoryError" in said else EngineError
-        return kind(f"torch's process {how}{f': {said}' if said else ''}")
+        if any(words in said for words in WITHOUT_MEMORY):
+            return OutOfMemoryError("torch's process ended for lack of memory")
+        return EngineError(f"torch's process {how}{f': {said}' if said else ''}")
 
     def _last_line(self) -> str:
         """The last that the process said; empty where it said nothing."""
@@ -269,11 +273,21 @@ def _start() -> tuple[IO[bytes], subprocess.Popen[bytes]]:
             stdout=subprocess.PIPE,
             stderr=words,
             start_new_session=True,
-            env={**QUIET_THREADS, **os.environ},
+            env=_environment(),
         )
     except OSError as error:
         raise EngineError(f"torch's process cannot be started: {error.strerror}") from None
     return words, process
+
+
+def _environment() -> dict[str, str]:
+    """That of the process: ours, but for empty entries of PYTHONPATH.
+
+    Such a one is the working directory, and nobody meant it: `$PYTHONPATH:/more` leaves it where there was none.
+    """
+    environment = {**QUIET_THREADS, **os.environ}
+    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def _kill(process: subprocess.Popen[bytes] | None) -> None:

@@ -81,7 +81,7 @@ def _outputs(module: Callable[[torch.Tensor], object], sample: torch.Tensor) -> 
 
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(OUTPUT_SEED)
-        leaves = _pytree.tree_leaves(module(sample))
+        leaves = _pytree.tree_leaves(module(sample.clone()))  # which the first layer may change in place
     return tuple(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))
 
 

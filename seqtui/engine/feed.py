@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -119,6 +121,8 @@ def _made(given: InputSpec, feed: Feed, limit: int) -> Fed:
 def _from_file(given: InputSpec, path: str, limit: int | None) -> Fed:
     """A batch in a .npy file, else an image, told by what it holds. Integers must be below the limit, if any."""
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            raise FileError("it is a pipe, and what is fed is read more than once", hint="Feed a file.", file=path)
         with open(path, "rb") as file:
             is_array = file.read(len(NPY_MAGIC)) == NPY_MAGIC
     except (OSError, ValueError) as error:
@@ -131,7 +135,7 @@ def _from_file(given: InputSpec, path: str, limit: int | None) -> Fed:
 
 
 def _batch(given: InputSpec, path: str) -> torch.Tensor:
-    """The array of a .npy file, floating numbers in the type of the input."""
+    """The array of a .npy file, in the type of the input where that has room for all numbers of its own."""
     import numpy as np
     import torch
 
@@ -147,11 +151,22 @@ def _batch(given: InputSpec, path: str) -> torch.Tensor:
     if _family(tensor.dtype) != _family(dtype):
         message = f"it holds {dtype_word(tensor.dtype)}, the model takes {given.dtype}"
         raise UsageError(message, hint=f"Convert it with astype({_numpy_word(given.dtype)!r}).", file=path)
-    return tensor.to(dtype) if dtype.is_floating_point else tensor
+    return tensor.to(dtype) if dtype.is_floating_point or _has_room(dtype, tensor.dtype) else tensor
+
+
+def _has_room(dtype: torch.dtype, other: torch.dtype) -> bool:
+    """Whether a type of integers has all numbers of another."""
+    import torch
+
+    if dtype.is_complex or dtype is torch.bool:
+        return False
+    wide, narrow = torch.iinfo(dtype), torch.iinfo(other)
+    return wide.min <= narrow.min and narrow.max <= wide.max
 
 
 def _require_below(limit: int, indices: torch.Tensor, path: str) -> None:
     """Raises UsageError for what an Embedding has no row of."""
+    indices = indices.long()  # torch compares no others of more than a byte without a sign
     outside = indices[(indices < 0) | (indices >= limit)]
     if outside.numel():
         value = int(outside[0])

@@ -48,14 +48,27 @@ def maps(request: Maps, workbench: Workbench) -> Images:
     import torch
 
     num_channels, height, width = held.shape
-    finite = held[torch.isfinite(held)]
-    low, high = (float(bound) for bound in torch.aminmax(finite)) if finite.numel() else (0.0, 0.0)
-    shown = _smaller(held[request.first : request.first + request.limit], request.height, request.width)
-    grey = (torch.nan_to_num(shown, nan=low, posinf=high, neginf=low) - low) * (255 / (high - low) if high > low else 0)
-    rows = grey.round().clamp(0, 255).to(torch.uint8)
+    low, high = _bounds(held)
+    # in float64: the greatest numbers of float32 lie further apart than it can say, and the least ones divide to zero
+    shown = _smaller(held[request.first : request.first + request.limit], request.height, request.width).double()
+    share = (torch.nan_to_num(shown, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
+    rows = (share * 255).round().clamp(0, 255).to(torch.uint8)
     pixels = tuple(channel.contiguous().numpy().tobytes() for channel in rows)
     new_height, new_width = shown.shape[1:]
     return Images(request.path, num_channels, request.first, (height, width), new_height, new_width, low, high, pixels)
+
+
+def _bounds(maps: torch.Tensor) -> tuple[float, float]:
+    """The lowest and the highest finite value, zeros where there is none.
+
+    Found without picking the finite ones out, which takes many times the memory of the maps.
+    """
+    import torch
+
+    is_finite = torch.isfinite(maps)
+    low = float(maps.where(is_finite, math.inf).amin())
+    high = float(maps.where(is_finite, -math.inf).amax())
+    return (low, high) if low <= high else (0.0, 0.0)
 
 
 def _smaller(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -187,6 +187,8 @@ def argmax(output: torch.Tensor) -> tuple[int, ...] | None:
         return None
     if output.numel() // output.shape[-1] > MOST_ARGMAX or bool(output.isnan().any()):
         return None
+    if not output.is_floating_point() or output.element_size() == 1:
+        output = output.double()  # torch compares neither truth values, nor most unsigned integers, nor float8
     return tuple(output.argmax(dim=-1).reshape(-1).tolist())
 
 

@@ -8,8 +8,16 @@ from collections.abc import Mapping
 from seqtui.errors import EngineError, OutOfMemoryError
 from seqtui.words import bytes_words
 
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says where memory ran out; on a graphics card it also raises a class of its own."""
+NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "returned NULL without setting an exception",
+)
+"""What torch says where memory ran out, and last what Python does where there is none for a call; on a graphics card
+torch also raises a class of its own."""
 PAST_USE = ("device-side assert", "illegal memory access", "unspecified launch failure", "misaligned address")
 """What CUDA says after which it does nothing more for a process."""
 SENTENCES: Mapping[str, str] = {
@@ -51,7 +59,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     said = str(error)
     is_kind = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return is_kind or (isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY))
+    return is_kind or (isinstance(error, RuntimeError | SystemError) and any(words in said for words in NO_MEMORY))
 
 
 def is_past_use(error: BaseException | None) -> bool:

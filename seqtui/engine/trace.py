@@ -10,7 +10,7 @@ from seqtui.engine.refusal import reason
 from seqtui.engine.requests import Trace, Traced
 from seqtui.engine.walk import called, tensors_in
 from seqtui.engine.workbench import Workbench
-from seqtui.errors import EngineError, SeqtuiError
+from seqtui.errors import EngineError, OutOfMemoryError, SeqtuiError
 from seqtui.model.kinds.kind import Signal
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.tree import joined
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def trace(request: Trace, workbench: Workbench) -> tuple[Traced, ...]:
     """The model at "", then the layers that a forward pass in eval mode reaches, depth first in execution order: the
     last is the one that raises, if one does. Nothing where it is not known how they are connected, or what goes in.
+    Raises OutOfMemoryError where memory ran out: that says nothing of a layer.
     """
     import torch
 
@@ -67,6 +68,8 @@ class _Tracer:
         else:
             try:
                 value = called(path, self.builder.layer(path, layer).eval(), value)
+            except OutOfMemoryError:
+                raise
             except SeqtuiError as error:
                 cause = error.__cause__ if isinstance(error, EngineError) else None
                 message = reason(cause) if cause else error.message
