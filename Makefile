@@ -10,10 +10,10 @@ demo: .venv/.installed
 	$(BIN)/seqtui open sample_models/lenet5.safetensors
 
 test: check .venv-bare/.installed
-	$(BIN)/pytest -n 2 --dist worksteal -m "not long"
+	$(BIN)/pytest -n 3 --dist worksteal -m "not long"
 
 test-long: .venv/.installed-dev
-	$(BIN)/pytest -n 2 -m long
+	$(BIN)/pytest -n 3 -m long
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

@@ -25,10 +25,7 @@ PATIENCE = 1000
 """Turns of the event loop that something may take to appear: torch may have to be imported first."""
 
 
-class Lasting(SeqtuiApp):
-    """The app with toasts that stay: of a busy machine's seconds five are soon gone."""
-
-    NOTIFICATION_TIMEOUT = 60.0
+SeqtuiApp.NOTIFICATION_TIMEOUT = 60.0  # of a busy machine's seconds five are soon gone
 
 
 class User:
@@ -153,7 +150,7 @@ async def user_of(
     file = SAMPLES / f"{path}.safetensors" if isinstance(path, str) else path
     workspace = Workspace(open_model(str(file)))
     workspace._engine = engine  # importing torch takes a second: tests share a process
-    app = Lasting(workspace, select)
+    app = SeqtuiApp(workspace, select)
     async with app.run_test(size=(width, height)) as pilot:
         await pilot.pause()
         yield User(app, pilot)
