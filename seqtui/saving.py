@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 from seqtui.engine.door import Engine, Told
 from seqtui.engine.requests import STATE_DICT, Export, Exported, Initialise, Making, Subject
-from seqtui.errors import FormatError, UsageError
+from seqtui.errors import FileChangedError, FormatError, UsageError
 from seqtui.formats import MODEL_SUFFIX, form_of
 from seqtui.formats.atomic import Expected, scratch_folder, write_atomically
 from seqtui.formats.byte_source import FileRange, FileSource, Stamp
@@ -77,7 +77,23 @@ def save_model(model: ModelSpec, sources: Sources, target: Target) -> Saved:
 def _write_code(model: ModelSpec, sources: Sources, target: Target) -> Saved:
     from seqtui.formats.source_code import source_code
 
-    return _write_text(source_code(model), model, target)
+    text = source_code(model)
+    if isinstance(target.expected, Stamp):  # the file that the model was read from
+        _require_nothing_lost(target.path, text)
+    return _write_text(text, model, target)
+
+
+def _require_nothing_lost(path: str, text: str) -> None:
+    """Raises FileChangedError for code that has more than the layers, which is all that would be written."""
+    from seqtui.formats.source_reader import lost_words
+
+    lost = ""
+    # what raises here is not the file that was read, which the writer tells
+    with suppress(OSError, ValueError, SyntaxError), open(path, encoding="utf-8-sig") as file:
+        lost = lost_words(file.read(), text)
+    if lost:
+        reason = f"it holds more than the layers, and saving it would lose {lost}"
+        raise FileChangedError(reason, hint="Save it under another name, or --force it.", file=path)
 
 
 def _write_spec(model: ModelSpec, sources: Sources, target: Target) -> Saved:

@@ -381,3 +381,34 @@ async def test_numbers_of_a_tensor_that_is_not_made_yet_are_not_told(lenet: Path
         await user.sees("2,400 kept, 1,200 new when saved")
         await user.press("u")
         await user.sees("mean")
+
+
+@pytest.mark.parametrize(
+    ("keys", "layers_then"),
+    [
+        (["j", "y", "r", "ctrl+u", *"stem", "enter", "G", "p"], ["stem", *LENET[1:], "stem2"]),
+        (["j", "x", "r", "ctrl+u", *"stem", "enter", "G", "p"], [*LENET[1:], "stem"]),
+        (["j", "y", "j", "d", "G", "p"], ["conv1", *LENET[2:], "conv3"]),
+        (["j", "y", "J", "G", "p"], ["tanh1", "conv1", *LENET[2:], "conv3"]),
+    ],
+)
+async def test_what_was_yanked_is_found_again_after_other_edits(
+    lenet: Path, keys: list[str], layers_then: list[str]
+) -> None:
+    async with user_of(lenet) as user:
+        await user.press(*keys)
+        assert layers(user) == layers_then
+
+
+@pytest.mark.parametrize("keys", ["jydp", "jxdp", "jcyup", "Gxdp"])
+async def test_what_was_yanked_and_is_gone_is_not_pasted(lenet: Path, keys: str) -> None:
+    async with user_of(lenet) as user:
+        await user.press(*keys)
+        assert "is gone, or another than it was" in user.toasts()[-1]
+        assert user.app.failure is None
+
+
+async def test_a_yanked_number_is_the_layer_that_had_it() -> None:
+    async with user_of("article_unnamed") as user:
+        await user.press("j", "j", "j", "j", "x", "g", "j", "d", "G", "p")
+        assert user.done() == ["remove 0", "move 2 after 4"]

@@ -202,3 +202,31 @@ async def test_the_screens_open_edit_and_save_code(code: Path) -> None:
         await user.press("4")
         await user.sees("nn.Linear(6, 2),")
         await user.press("1", "2")
+
+
+COMMENTED = f'''"""Of my own."""
+LR = 0.1
+{CODE}  # the end
+'''
+
+
+def test_what_stands_beside_the_layers_is_not_lost_unasked(code: Path) -> None:
+    code.write_text(COMMENTED)
+    edit = ("edit", code, "-e", "remove 1", "--in-place")
+    assert "saving it would lose LR, 1 comment, a docstring" in run(*edit, code=4).stderr
+    assert code.read_text() == COMMENTED
+    run(*edit, "--force")
+    assert "LR" not in code.read_text()
+    run("edit", code, "-e", "insert _ ReLU after 0", "--in-place")
+    assert code.read_text() == CODE
+
+
+async def test_a_save_that_would_lose_text_asks_first(code: Path) -> None:
+    code.write_text(COMMENTED)
+    async with user_of(code) as user:
+        await user.press("j", "d", "ctrl+s")
+        await user.sees("would lose LR, 1 comment, a", "o overwrite it")
+        assert code.read_text() == COMMENTED
+        await user.press("o")
+        await user.told("written")
+    assert "LR" not in code.read_text()

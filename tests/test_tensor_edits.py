@@ -159,6 +159,8 @@ def test_a_guessed_linear_or_convolution_takes_other_arguments() -> None:
         ("disable head", "head cannot be switched on or off: only layers of a Sequential can"),
         ("replace model.fc ReLU", "model.fc is only probably a Linear, and nobody knows what stands around it"),
         ("set model p=1", "model has no arguments that could be changed"),
+        ("set model.conv stride=2", "no tensor of model.conv shows its stride, and this file has nothing else"),
+        ("set model.conv kernel_size=5 padding=2", "no tensor of model.conv shows its padding"),
         ("input 1,3", "an input shape says nothing here"),
         ("fill model.scale default", "model.scale holds nothing that default could fill"),
         ("fill model.ids normal", "model.ids holds nothing that normal could fill"),

@@ -22,7 +22,7 @@ from seqtui.workspace import Workspace
 def run(options: SimpleNamespace) -> int:
     """Edit, write where asked, then print the table and the plan, or the document; 1 where shapes do not fit."""
     if options.recipe:
-        edits = [(f"line {number}: ", edit) for number, edit in read_recipe(options.recipe)]
+        edits = [(f"{options.recipe} line {number}: ", edit) for number, edit in read_recipe(options.recipe)]
     else:
         edits = [("", _given(text)) for text in options.edits]
     if options.output:

@@ -22,6 +22,7 @@ from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.spec_json import MAX_BYTES, MAX_DEPTH, MAX_LAYERS
 from seqtui.model.tensors import TORCH_DTYPES, TensorInfo, is_possible
 from seqtui.model.weights_kept import new_tensors, own_shapes
+from seqtui.words import plural
 
 
 class SourceError(FormatError):
@@ -81,6 +82,22 @@ def _kept(comment: str, line: int) -> ast.Module:
         return ast.increment_lineno(ast.parse(code), line - 1)
     except (SyntaxError, ValueError):
         raise SourceError(line, f"the comment keeps no call: {code[:60]}") from None
+
+
+def lost_words(text: str, written: str) -> str:
+    """What code that was read has and other code has not, in words: names, comments, a docstring; empty for nothing."""
+    (names, docstring), (kept_names, kept_docstring) = (_said(ast.parse(code)) for code in (text, written))
+    comments = Counter(_comments(text).values()) - Counter(_comments(written).values())
+    lost = [name for name in names if name not in kept_names]
+    lost += [plural(comments.total(), "comment")] if comments else []
+    lost += ["a docstring"] if docstring and docstring != kept_docstring else []
+    return ", ".join(lost)
+
+
+def _said(tree: ast.Module) -> tuple[list[str], str | None]:
+    """The names that code gives to something, and its docstring."""
+    targets = [target for one in tree.body if isinstance(one, ast.Assign) for target in one.targets]
+    return [target.id for target in targets if isinstance(target, ast.Name)], ast.get_docstring(tree)
 
 
 class _Reader:

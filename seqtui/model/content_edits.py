@@ -16,7 +16,7 @@ from seqtui.model.spec_json import SPEC_KEY
 from seqtui.model.structure_edits import require_kind
 from seqtui.model.ties import tie_groups
 from seqtui.model.tree import Change, expanded, is_chain, joined, layer_at, with_changes, with_layer
-from seqtui.model.weights_kept import changed_tensors, expected_tensors, floating_dtype, is_made_of, seed_of
+from seqtui.model.weights_kept import changed_tensors, expected_tensors, floating_dtype, is_made_of, own_shapes, seed_of
 
 GUESSED = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
 """Kinds that may be changed where they are only guessed: their tensors tell all that a change needs."""
@@ -46,9 +46,20 @@ class Set(Line):
             raise EditError(f"{self.path} is only probably a {kind}; of guessed layers, Linear and convolutions change")
         if layer.origin == "guessed" and not is_made_of(layer):
             raise EditError(f"{self.path} holds other tensors than those of a {kind}, so its arguments cannot change")
+        if layer.origin == "guessed":
+            self._require_shown(layer)
         changed = replace(layer, args=said_arguments(kind, {**layer.args, **self.args}))
         seed = seed_of(self.path, str(self)) if self.seed is None else self.seed
         return _reshaped(model, self.path, layer, changed, seed, self.is_fresh)
+
+    def _require_shown(self, layer: LayerSpec) -> None:
+        """Raises EditError for an argument that no tensor shows: a file without a spec has nowhere to keep it."""
+        shapes = own_shapes(layer)
+        for name, value in self.args.items():
+            alone = own_shapes(replace(layer, args={**layer.args, name: value}))
+            if value != layer.args.get(name) and alone == shapes:
+                reason = f"no tensor of {self.path} shows its {name}, and this file has nothing else to keep it in"
+                raise EditError(reason, "Of a guessed layer change what its tensors show.")
 
 
 @dataclass(frozen=True, slots=True)

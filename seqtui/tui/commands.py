@@ -23,7 +23,7 @@ from seqtui.model.tensor_edits import Cast, Drop, Fill, Freeze, Unfreeze
 from seqtui.model.tree import is_chain, layer_at, outermost
 from seqtui.outlook import mended, outlook
 from seqtui.rows import Row
-from seqtui.tui.landing import first_new, same_layer
+from seqtui.tui.landing import first_new, same_layer, where_is
 from seqtui.tui.pasting import copies, moves, steps
 
 
@@ -32,6 +32,14 @@ class Yanked(NamedTuple):
 
     paths: tuple[str, ...] = ()
     is_cut: bool = False
+    model: ModelSpec | None = None
+    """The one that the paths are of; None for the one that is pasted into."""
+
+    def paths_in(self, model: ModelSpec) -> tuple[str, ...]:
+        """Where the layers are after other edits. Raises EditError for one that is gone."""
+        if self.model is None or self.model is model:
+            return self.paths
+        return tuple(where_is(model, path, layer_at(self.model, path)) for path in self.paths)
 
 
 NOTHING = Yanked()
@@ -153,7 +161,8 @@ def _paste(where: Literal["before", "after"]) -> Callable[[Selection], Edit]:
         if not chosen.yanked.paths:
             raise EditError("there is nothing to paste: y yanks layers, x cuts them")
         put = moves if chosen.yanked.is_cut else copies
-        return _batch(put(chosen.model, outermost(chosen.yanked.paths), Place(where, chosen.path)))
+        paths = chosen.yanked.paths_in(chosen.model)
+        return _batch(put(chosen.model, outermost(paths), Place(where, chosen.path)))
 
     return paste
 
@@ -187,7 +196,7 @@ def put_by(name: str, chosen: Selection, model: ModelSpec) -> str:
     if name not in PUTTING:
         return ""
     if name != "copy" and chosen.yanked.is_cut:
-        path = next(path for path in chosen.yanked.paths if path != chosen.path)
+        path = next(path for path in chosen.yanked.paths_in(chosen.model) if path != chosen.path)
         return same_layer(model, path, layer_at(chosen.model, path))
     return first_new(chosen.model, model)
 

@@ -104,7 +104,7 @@ class Editor:
         except EditError as error:
             self.screen.warn(error.words())
             return
-        self.yanked = Yanked(paths, is_cut)
+        self.yanked = Yanked(paths, is_cut, self.workspace.model)
         what = paths[0] if len(paths) == 1 else f"{len(paths)} layers"
         self.screen.tell(f"{what} cut: p moves it here" if is_cut else f"{what} yanked: p pastes a copy")
         self.screen.table.clear_marks()

@@ -5,6 +5,7 @@ A layer keeps its arguments, the same object, whatever place and name it gets; a
 
 from __future__ import annotations
 
+from seqtui.errors import EditError
 from seqtui.model.edit import Edit
 from seqtui.model.language import Place
 from seqtui.model.spec import LayerSpec, ModelSpec
@@ -48,11 +49,26 @@ def same_layer(model: ModelSpec, path: str, old: LayerSpec | None) -> str:
     """Where a layer went, whatever it is called now. Empty where it is gone."""
     if old is None or not path:
         return path
+    return _found(model, path, old) or (path if layer_or_none(model, path) is not None else "")
+
+
+def where_is(model: ModelSpec, path: str, old: LayerSpec) -> str:
+    """Where that very layer is, or in its place one that is made alike. Raises EditError where there is neither."""
+    if found := _found(model, path, old):
+        return found
+    here = layer_or_none(model, path)
+    if here is None or (here.kind, here.args) != (old.kind, old.args):
+        raise EditError(f"{path} is gone, or another than it was", "u brings it back; y yanks what there is.")
+    return path
+
+
+def _found(model: ModelSpec, path: str, old: LayerSpec) -> str:
+    """The path of a layer that was at one, whatever it is called now; empty where it is gone."""
     here = layer_or_none(model, path)
     if here is not None and here.args is old.args:
         return path
     same = (found for found, layer in model.walk() if layer.args is old.args and layer.kind == old.kind)
-    return next(same, path if here is not None else "")
+    return next(same, "")
 
 
 def first_new(before: ModelSpec, after: ModelSpec) -> str:
