@@ -239,6 +239,14 @@ def test_replace_leaves_out_an_argument_that_the_other_kind_refuses() -> None:
     assert done(model, "replace conv1 MaxPool2d").layer("conv1").args == {"kernel_size": 3}
 
 
+def test_no_block_of_a_convolution_fits_a_transposed_one() -> None:
+    model = model_of(nn.Sequential(nn.Conv2d(4, 4, 3)))
+    weight, bias = done(model, "replace 0 ConvTranspose2d").layer("0").tensors
+    assert isinstance(weight.ref, NewTensor)
+    assert weight.ref.keep is None
+    assert bias == model.layer("0").tensors[1]
+
+
 @pytest.mark.parametrize(
     "words", ["Linear in_features=36", "TransformerEncoderLayer d_model=36 nhead=6", "LSTM input_size=3"]
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -80,7 +80,8 @@ class Replace(Line):
         require_kind(self.kind)
         args = said_arguments(self.kind, {**self.kept(layer), **self.args})
         changed = replace(layer, kind=self.kind, args=args, uncarried=())
-        return _reshaped(model, self.path, layer, changed, seed_of(self.path, str(self)), is_fresh=False)
+        anew = {"weight"} if _is_transposed(self.kind) != _is_transposed(layer.kind or "") else ()
+        return _reshaped(model, self.path, layer, changed, seed_of(self.path, str(self)), anew=anew)
 
     def kept(self, layer: LayerSpec) -> dict[str, Value]:
         """The layer's arguments that the other kind takes too; those that it must be given alone, where it refuses one.
@@ -116,15 +117,29 @@ def said_arguments(kind: str, args: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in args.items() if name not in default or repr(value) != repr(default[name])}
 
 
-def _reshaped(model: ModelSpec, path: str, before: LayerSpec, after: LayerSpec, seed: int, is_fresh: bool) -> ModelSpec:
-    """The model with a layer of new kind or arguments, and the tensors that these ask for."""
+def _is_transposed(kind: str) -> bool:
+    """Whether what goes in stands before what comes out in the shape of its weight, so that no block fits the other."""
+    return kind.startswith("ConvTranspose")
+
+
+def _reshaped(
+    model: ModelSpec,
+    path: str,
+    before: LayerSpec,
+    after: LayerSpec,
+    seed: int,
+    is_fresh: bool = False,
+    anew: Collection[str] = (),
+) -> ModelSpec:
+    """The model with a layer of new kind or arguments, and the tensors that these ask for. Of `anew` nothing is kept."""
     shapes = expected_tensors(path, after.kind or "", after.args)
-    tensors = changed_tensors(before, shapes, floating_dtype(model), seed, is_fresh)
+    kept = replace(before, tensors=tuple(tensor for tensor in before.tensors if tensor.name not in anew))
+    tensors = changed_tensors(kept, shapes, floating_dtype(model), seed, is_fresh)
     now = {tensor.name: tensor.shape for tensor in tensors}
     groups = tie_groups(model)
     for tensor in before.tensors:
         name = joined(path, tensor.name)
-        if name in groups and now.get(tensor.name) != tensor.shape:
+        if name in groups and (tensor.name in anew or now.get(tensor.name) != tensor.shape):
             other = next(other for place in groups[name] if (other := joined(*place)) != name)
             raise EditError(f"{name} is one with {other}, so its shape must stay", hint=f"untie {name} comes first")
     tied = {name: owner for name, owner in before.tied.items() if name in now}

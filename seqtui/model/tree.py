@@ -143,8 +143,9 @@ def expanded(model: ModelSpec, paths: Iterable[str]) -> list[str]:
     plain = {path for path in wanted if not isinstance(path, Glob)}
     there = (path for path, _ in model.walk()) if globs else _below("", model.root, ways_to(plain))
     found = [path for path in there if path in plain or any(glob.matches(path) for glob in globs)]
+    are_there = plain.intersection(found)
     for path in wanted:
-        if not (any(map(path.matches, found)) if isinstance(path, Glob) else path in plain.intersection(found)):
+        if not (any(map(path.matches, found)) if isinstance(path, Glob) else path in are_there):
             raise EditError(f"there is no layer {path}")
     return found
 

@@ -71,7 +71,11 @@ class Selection:
 
     @property
     def layers(self) -> list[LayerSpec]:
-        return [layer_at(self.model, path) for path in self.paths]
+        """Those at the paths. Raises EditError."""
+        if not self.marks:
+            return [layer_at(self.model, self.path)]
+        there = dict(self.model.walk())  # to look for each of ten thousand would take a second
+        return [there[path] for path in self.marks]
 
 
 def _batch(edits: list[Edit]) -> Edit:
