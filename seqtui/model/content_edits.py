@@ -131,7 +131,7 @@ def _reshaped(
     is_fresh: bool = False,
     anew: Collection[str] = (),
 ) -> ModelSpec:
-    """The model with a layer of new kind or arguments, and the tensors that these ask for. Of `anew` nothing is kept."""
+    """The model with a layer of new kind or arguments, and the tensors they ask for; of `anew` nothing is kept."""
     shapes = expected_tensors(path, after.kind or "", after.args)
     kept = replace(before, tensors=tuple(tensor for tensor in before.tensors if tensor.name not in anew))
     tensors = changed_tensors(kept, shapes, floating_dtype(model), seed, is_fresh)
