@@ -182,7 +182,7 @@ def _not_finite(nan: int, inf: int) -> str:
 ABOUT_GRADIENTS = (
     "of (output * r).sum(), r standard normal",
     f"vanishing: root mean square below {VANISHING:g} an element",
-    f"exploding: above {EXPLODING:,.0f}",
+    f"exploding: above {EXPLODING:,.0f}, or no number",
 )
 """Which gradients these are, and what is said of them."""
 
@@ -216,7 +216,8 @@ def output_lines(result: RunResult, width: int | None = None) -> list[list[Piece
     if result.argmax_changed is not None:
         share = share_words(result.argmax_changed)
         changed = f"in {share} of the passes the argmax of a sample is not its usual one"
-        lines.append([Piece(changed if result.argmax_changed else "the argmax is the same in every pass")])
+        words = changed if result.argmax_changed else "the argmax is the same in every pass"
+        lines += [[Piece(line)] for line in flow(words.split(), width, " ")]
     return lines
 
 

@@ -209,6 +209,8 @@ def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[st
 def test_fix_is_advised_only_where_it_mends_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(BROKEN, code=5)
     assert "seqtui edit -e fix mends them" in capsys.readouterr().err
+    run(LENET, "--input", "1,3,28,28", code=5)
+    assert "seqtui summary --input 1,3,28,28 shows the shapes." in capsys.readouterr().err
     package.save(nn.Sequential(nn.Softmax(dim=5)), tmp_path / "net.safetensors", input_shape=(1, 3))
     run(tmp_path / "net.safetensors", code=5)
     assert "fix mends" not in capsys.readouterr().err

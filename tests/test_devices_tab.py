@@ -113,8 +113,8 @@ def test_what_fits_is_told_from_the_free_memory() -> None:
         Device("meta", "no numbers", None, None, ""),
     ]
     assert device_rows(devices, taken) == [
-        ("cpu", "a processor", "10 kB", "fits, 2 kB", "fits, 5 kB"),
-        ("cuda:0", "a card", "3 kB", "fits, 2 kB", "too large, 5 kB"),
+        ("cpu", "a processor", "10 kB", "fits, 2 kB", "tight, 5 kB"),
+        ("cuda:0", "a card", "3 kB", "tight, 2 kB", "too large, 5 kB"),
         ("mps", "it is another machine"),
         ("xpu:0", "another card", "·", "takes 2 kB", "takes 5 kB"),
         ("meta", "no numbers", "·", "fits", "fits"),

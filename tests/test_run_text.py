@@ -106,7 +106,7 @@ def test_a_run_of_several_passes_with_gradients() -> None:
         "fc1.bias            1e-09  vanishing\n"
         "fc2.weight              0  no gradient\n"
         "of (output * r).sum(), r standard normal · vanishing: root mean square below 1e-06 an element"
-        " · exploding: above 10,000\n"
+        " · exploding: above 10,000, or no number\n"
         "\n"
         "Output  2×4 float32\n"
         "sample 0  argmax 2    0.5 -1.25     3     0\n"

@@ -12,8 +12,7 @@ from seqtui.engine.requests import Feed, Forward, RunResult, RunSettings
 from seqtui.errors import EditError, EngineError, UsageError
 from seqtui.formats import open_model
 from seqtui.model.infer import infer_shapes
-from seqtui.model.inputs import parse_float_type, parse_input, require_input
-from seqtui.model.spec import ModelSpec
+from seqtui.model.inputs import input_text, parse_float_type, parse_input, require_input
 from seqtui.run_text import run_lines
 from seqtui.workspace import Workspace
 
@@ -52,8 +51,11 @@ def _feed(text: str, seed: int) -> Feed:
     return Feed("file", text, seed)
 
 
-def _advice(model: ModelSpec) -> str:
+def _advice(workspace: Workspace) -> str:
     """What to do about a model that cannot run: `fix` is named only where it mends everything."""
+    model = workspace.view.model
+    if model.inputs != workspace.model.inputs:
+        return f"seqtui summary --input {input_text(model.inputs[0])} shows the shapes."
     from seqtui.model.problems import Fix  # 20 ms that a run seldom needs
 
     shown = "seqtui summary shows the shapes"
@@ -70,7 +72,7 @@ def _result(workspace: Workspace, settings: RunSettings) -> RunResult:
     require_input(view.model)
     problem = next(iter(view.inference.problems.values()), None)
     if problem and settings.is_as_inferred:
-        raise EngineError(problem.message, hint=_advice(view.model))
+        raise EngineError(problem.message, hint=_advice(workspace))
     with progress() as told:
         result = workspace.engine.ask(Forward(workspace.subject, settings), told)
     assert isinstance(result, RunResult)

@@ -50,8 +50,11 @@ class Outputs:
         """Of each pass; None for an output that has none."""
         self.given = NOT_COMPUTED
         """What goes in."""
-        self.output: torch.Tensor
-        """Of the last pass."""
+        self.output: tuple[int, ...] = ()
+        self.dtype = ""
+        self.values: tuple[float, ...] = ()
+        """Of what the last pass gave the shape, the type, and the first of its numbers, of complex ones the magnitude.
+        It may be as large as all else, and is not held."""
         self._layers: dict[str, _Looked | None] = {}
         """By path, depth first in execution order."""
         self._spreads: dict[str, measure.Spread] = {}
@@ -68,16 +71,11 @@ class Outputs:
         if is_last and not value.is_meta:
             self.given = measure.statistics(value)
             self._not_finite = self.given.nan + self.given.inf
-        self.output = first_tensor("", through(self.network, value, self._before, self._after))
-        has_features = measure.num_spatial(self.output.dim(), self._spatial) == 0
-        self.argmaxes.append(measure.argmax(self.output) if has_features else None)
-
-    def values(self) -> tuple[float, ...]:
-        """The first of the last output, of complex ones the magnitude."""
-        if self.output.is_meta:
-            return ()
-        values = self.output.detach().reshape(-1)[:MOST_VALUES]
-        return tuple(map(float, (values.abs() if values.is_complex() else values).tolist()))
+        output = first_tensor("", through(self.network, value, self._before, self._after))
+        has_features = measure.num_spatial(output.dim(), self._spatial) == 0
+        self.argmaxes.append(measure.argmax(output) if has_features else None)
+        if is_last:
+            self.output, self.dtype, self.values = tuple(output.shape), dtype_word(output.dtype), _first(output)
 
     def layers(self, seconds: Mapping[str, float], gradients: Mapping[str, Gradient]) -> tuple[LayerRun, ...]:
         """All layers; `seconds` are by path, `gradients` by full name."""
@@ -133,3 +131,11 @@ class Outputs:
         self._not_finite = not_finite
         own = () if is_container else tuple(name for name, _ in module.named_parameters(remove_duplicate=False))
         return _Looked(tuple(output.shape), dtype_word(output.dtype), numbers, is_born, units, has_maps, own)
+
+
+def _first(output: torch.Tensor) -> tuple[float, ...]:
+    """The first numbers of an output, none on meta."""
+    if output.is_meta:
+        return ()
+    values = output.detach().reshape(-1)[:MOST_VALUES]
+    return tuple(map(float, (values.abs() if values.is_complex() else values).tolist()))

@@ -30,8 +30,8 @@ class Footprint(NamedTuple):
     """The weights, and of all layers the one where input and output together are largest: the others come and go. None
     where no shapes are known."""
     to_train: int | None
-    """One step with Adam: the weights, the output of every layer, which backward wants again, and for each trainable
-    parameter a gradient and two moments."""
+    """One step with Adam: the weights, the output of every layer, which backward wants again, the gradients of what
+    goes in and out of the busiest layer, and for each trainable parameter a gradient and two moments."""
 
 
 def footprint(model: ModelSpec, inference: Inference, dtype: str = "") -> Footprint:
@@ -48,7 +48,7 @@ def footprint(model: ModelSpec, inference: Inference, dtype: str = "") -> Footpr
     busiest, kept = _activations(model, inference, dtype)
     if busiest is None:
         return Footprint(weights, None, None)
-    return Footprint(weights, weights + busiest, weights + kept + PER_PARAMETER * trained)
+    return Footprint(weights, weights + busiest, weights + kept + busiest + PER_PARAMETER * trained)
 
 
 def _is_trained(layer: LayerSpec, tensor: TensorInfo) -> bool:

@@ -26,6 +26,8 @@ from seqtui.words import bytes_words
 
 DTYPES = {"": "as in the file", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 """The types to choose from, by torch's word, in turn; the first leaves every tensor as it is."""
+MARGIN = 3
+"""Free memory over what is reckoned from below, so that torch's own does not fill it: twice as much was seen."""
 TITLES = ("Device", "", "Free", "To run", "To train")
 TYPE_TITLES = ("Type", "Weights", "To run", "To train")
 LABEL = 1
@@ -149,7 +151,7 @@ def _row(device: Device, taken: Footprint) -> tuple[str, ...]:
 
 
 def _fits(device: Device, needed: int | None) -> str:
-    """Whether so many bytes fit: `fits, 1.2 MB`, `too large, 80 GB`; what is needed alone where nobody knows."""
+    """Whether so many bytes fit: `fits, 1.2 MB`, `tight, 9 GB`, `too large, 80 GB`; the bytes where nobody knows."""
     if device.name == NOWHERE:
         return "fits"
     words = _amount(needed)
@@ -157,7 +159,8 @@ def _fits(device: Device, needed: int | None) -> str:
         return words
     if device.free is None:
         return f"takes {words}"
-    return f"{'fits' if needed <= device.free else 'too large'}, {words}"
+    word = "too large" if needed > device.free else "tight" if needed * MARGIN > device.free else "fits"
+    return f"{word}, {words}"
 
 
 def _amount(needed: int | None) -> str:

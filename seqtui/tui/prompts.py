@@ -80,17 +80,23 @@ class Ask(Question[str | None]):
     """
 
     def __init__(
-        self, question: str, answer: str, check: Callable[[str], object], note: Callable[[str], str] = lambda _: ""
+        self,
+        question: str,
+        answer: str,
+        check: Callable[[str], object],
+        note: Callable[[str], str] = lambda _: "",
+        is_number: bool = False,
     ) -> None:
         """`check` raises SeqtuiError, whose sentence is shown, while the text will not do.
 
-        `note` says what is to be known of one that will.
+        `note` says what is to be known of one that will. An answer that `is_number` gives way to the first digit.
         """
         super().__init__()
         self.question = question
         self.answer = answer
         self.check = check
         self.note = note
+        self.is_number = is_number
 
     def compose(self) -> ComposeResult:
         with Vertical(id="ask"):
@@ -101,7 +107,7 @@ class Ask(Question[str | None]):
 
     def line(self) -> Line:
         """What is typed into."""
-        return Line(self.answer, compact=True, select_on_focus=False)
+        return Line(self.answer, compact=True, select_on_focus=self.is_number)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already

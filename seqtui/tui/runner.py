@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,7 +34,7 @@ from seqtui.model.inputs import require_sequential
 from seqtui.model.spec import ModelSpec
 from seqtui.safe_text import safe_text
 from seqtui.tui.prompts import Ask, Choose
-from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, progress_words
+from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, parse_count, progress_words
 from seqtui.view import Mode
 
 if TYPE_CHECKING:
@@ -264,12 +265,15 @@ class Runner:
     async def ask_passes(self) -> None:
         """How often the next run goes through the model."""
 
+        count = partial(parse_count, least=1, most=MOST_PASSES)
+
         def answered(answer: str | None) -> None:
             if answer is not None:
-                self._note(passes=parse_count(answer, 1, MOST_PASSES))
+                self._note(passes=count(answer))
 
-        question = Ask("number of passes ", str(self.runs.passes), lambda text: parse_count(text, 1, MOST_PASSES))
-        await self.screen.app.push_screen(question, answered)
+        await self.screen.app.push_screen(
+            Ask("number of passes ", str(self.runs.passes), count, is_number=True), answered
+        )
 
     async def ask_feed(self) -> None:
         """What the next run is fed."""
@@ -286,12 +290,13 @@ class Runner:
         await self.screen.app.push_screen(Choose("What the model is fed:", choices), answered)
 
     async def _ask_seed(self) -> None:
+        count = partial(parse_count, least=0, most=2**63 - 1)
+
         def answered(answer: str | None) -> None:
             if answer is not None:
-                self._note(feed=Feed("normal", seed=parse_count(answer, 0, 2**63 - 1)))
+                self._note(feed=Feed("normal", seed=count(answer)))
 
-        question = Ask("seed ", str(self.runs.feed.seed), lambda text: parse_count(text, 0, 2**63 - 1))
-        await self.screen.app.push_screen(question, answered)
+        await self.screen.app.push_screen(Ask("seed ", str(self.runs.feed.seed), count, is_number=True), answered)
 
     async def _ask_file(self) -> None:
         def answered(answer: str | None) -> None:
@@ -382,13 +387,6 @@ def _standing_words(progress: Progress, name: str) -> str:
     if progress == IMPORTING:
         return STATE_WORDS["starting"]
     return f"torch: writing {name} …" if name else progress_words(progress)
-
-
-def parse_count(text: str, least: int, most: int) -> int:
-    """A whole number in a range. Raises UsageError."""
-    if not text.strip().isdecimal() or not least <= int(text) <= most:
-        raise UsageError(f"a whole number from {least:,} to {most:,} is needed")
-    return int(text)
 
 
 def require_file(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from seqtui.engine.door import State
 from seqtui.engine.requests import MOST_VALUES, Feed, Images, LayerRun, Progress, RunResult, RunSettings
+from seqtui.errors import UsageError
 from seqtui.model.spec import ModelSpec
 from seqtui.rows import SIGNS
 from seqtui.run_text import finding_lines, gradient_lines, output_lines, run_facts, run_table
@@ -257,3 +258,10 @@ def _inked(line: list[Styled]) -> list[Piece]:
 
 def _wrapped(sentence: str, width: int) -> list[str]:
     return wrap(safe_text(sentence, limit=2000), max(width - 2, 1))
+
+
+def parse_count(text: str, least: int, most: int) -> int:
+    """A whole number in a range. Raises UsageError."""
+    if not text.strip().isdecimal() or not least <= int(text) <= most:
+        raise UsageError(f"a whole number from {least:,} to {most:,} is needed")
+    return int(text)
