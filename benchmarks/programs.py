@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 Command = tuple[str, ...]
 
@@ -29,10 +32,18 @@ def seqtui(*arguments: str | Path) -> Command:
     return command
 
 
+@cache
+def _state_folder() -> str:
+    """Where edits are kept: what another session left of a model must not be asked about here. Gone at the end."""
+    folder = TemporaryDirectory(prefix="seqtui-benchmarks-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 def environment() -> dict[str, str]:
     """What all sides are started with: this process's own, but for the variables that would change the race."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
-    return {**kept, "TERM": "xterm-256color"}
+    return {**kept, "TERM": "xterm-256color", "XDG_STATE_HOME": _state_folder()}
 
 
 def recorded(log: Path, *arguments: str | Path) -> Command:

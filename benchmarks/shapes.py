@@ -58,12 +58,11 @@ def shapes_after_edit(folder: Path) -> Iterator[Sequence[Measure]]:
 
 @contextmanager
 def _opened(model: ModelSpec, folder: Path) -> Iterator[Terminal]:
-    """The model on the smallest screen, the cursor in its middle; edits are kept in a state folder of its own."""
+    """The model on the smallest screen, the cursor in its middle."""
     file = folder / "long.json"
     file.write_text(spec_to_json(model), encoding="utf-8")
     middle = model.layers[LAYERS // 2].name
-    command = ("env", f"XDG_STATE_HOME={folder / 'state'}", *seqtui("open", file, "--select", middle))
-    with Terminal(command, SIZES["key.rows"]) as terminal:
+    with Terminal(seqtui("open", file, "--select", middle), SIZES["key.rows"]) as terminal:
         terminal.wait_for((middle, "parameters"))
         terminal.settle(AT_REST)
         yield terminal

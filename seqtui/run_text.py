@@ -10,10 +10,11 @@ from seqtui.engine.requests import EXPLODING, VANISHING, LayerRun, RunResult, Ve
 from seqtui.model.tree import joined
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, Style
-from seqtui.table import GAP, Column, Layout, cell_width, layout
+from seqtui.table import GAP, Column, Layout, layout
 from seqtui.words import (
     NONE,
     bytes_words,
+    cell_width,
     count_words,
     flow,
     number_words,

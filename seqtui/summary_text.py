@@ -9,8 +9,8 @@ from seqtui.model.infer import Inference
 from seqtui.model.spec import ModelSpec
 from seqtui.rows import Cells, Row, cells, has_long_reason, model_row, rows_below
 from seqtui.safe_text import safe_text
-from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, cell_width, layout
-from seqtui.words import ASCII, bytes_words, plural
+from seqtui.table import KIND, LABEL, MACS, OUTPUT, PARAMS, layout
+from seqtui.words import ASCII, bytes_words, cell_width, plural
 
 Style = Literal["", "dim", "bold", "red"]
 """How a terminal may show a piece of a line; rich's words."""

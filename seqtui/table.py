@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from seqtui.rows import SIGNS, Cells, Row
-from seqtui.words import cell_width as cell_width  # part of what a table is drawn with
+from seqtui.words import cell_width
 
 GAP = 2
 """Blank cells between two columns."""

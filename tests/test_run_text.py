@@ -9,8 +9,7 @@ import pytest
 from seqtui.engine.requests import Gradient, LayerRun, RunResult
 from seqtui.run_text import run_lines, run_table
 from seqtui.summary_text import Piece, plain_text
-from seqtui.table import cell_width
-from seqtui.words import share_words, time_words
+from seqtui.words import cell_width, share_words, time_words
 
 
 def layer(path: str, **changes: object) -> LayerRun:

@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtui.safe_text import MAX_MARKS, safe_text
-from seqtui.table import Column, cell_width, columns_for, fit, layout
-from seqtui.words import bytes_words, count_words, flow, merged, number_words, output_words, shape_words, sparkline
+from seqtui.table import Column, columns_for, fit, layout
+from seqtui.words import (
+    bytes_words,
+    cell_width,
+    count_words,
+    flow,
+    merged,
+    number_words,
+    output_words,
+    shape_words,
+    sparkline,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co", "Cf", "Mn", "Me", "Zl", "Zp")), max_size=30)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from seqtui.errors import FormatError
+from seqtui.formats import form_of
 from seqtui.formats.byte_source import FileSource
 from seqtui.formats.opened import OpenedModel
 from seqtui.formats.source_reader import read_source
@@ -29,7 +28,7 @@ def open_text(path: str) -> OpenedModel:
         source.read_into(0, memoryview(data))
     finally:
         source.close()
-    is_code = os.path.splitext(path)[1].lower() == ".py"
+    is_code = form_of(path) == ".py"
     try:
         text = data.decode("utf-8-sig")
         model = read_source(text) if is_code else _spec(text)

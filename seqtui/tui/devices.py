@@ -17,12 +17,12 @@ from textual.widgets import Static
 from seqtui.engine.requests import Device
 from seqtui.model.footprint import Footprint, footprint
 from seqtui.safe_text import safe_text
-from seqtui.table import GAP, cell_width, fit
+from seqtui.table import GAP, fit
 from seqtui.tui.movement import FAR
 from seqtui.tui.prompts import Dialog
 from seqtui.tui.runs import NOWHERE
 from seqtui.view import Mode, View
-from seqtui.words import bytes_words
+from seqtui.words import bytes_words, cell_width
 
 DTYPES = {"": "as in the file", "float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 """The types to choose from, by torch's word, in turn; the first leaves every tensor as it is."""

@@ -27,11 +27,11 @@ from seqtui.model.tree import layer_at
 from seqtui.outlook import Outlook, cost_words, mended, outlook, weights_words
 from seqtui.rows import description
 from seqtui.safe_text import safe_text
-from seqtui.table import cell_width, fit
+from seqtui.table import fit
 from seqtui.tui.landing import made_by
 from seqtui.tui.prompts import Dialog, Line
 from seqtui.view import View
-from seqtui.words import flow, plural
+from seqtui.words import cell_width, flow, plural
 
 NAME = "name"
 """The field of a new layer's name; no argument of a layer is called that."""

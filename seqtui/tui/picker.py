@@ -32,13 +32,13 @@ from seqtui.model.tree import layer_at, spot_of
 from seqtui.outlook import outlook
 from seqtui.rows import Row
 from seqtui.safe_text import safe_text
-from seqtui.table import cell_width, fit
+from seqtui.table import fit
 from seqtui.tui import fuzzy
 from seqtui.tui.form import Form
 from seqtui.tui.movement import Movement
 from seqtui.tui.prompts import Dialog, Line
 from seqtui.view import View
-from seqtui.words import output_words, plural, shape_words
+from seqtui.words import cell_width, output_words, plural, shape_words
 
 OUTPUT = 24
 """Cells that the shapes that would come out get at the most."""

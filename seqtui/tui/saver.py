@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from seqtui.errors import CancelledError, EditError, FileChangedError, FormatError, SeqtuiError
-from seqtui.formats import open_model
+from seqtui.formats import form_of, open_model
 from seqtui.formats.atomic import require_replaceable
 from seqtui.formats.safetensors import SafetensorsFile
 from seqtui.model.edits import Batch
@@ -64,7 +64,7 @@ class Saver:
         path = path or self.workspace.opened.path
         try:
             require_writer(path)
-            if not path.lower().endswith(WITHOUT_NUMBERS):
+            if form_of(path) not in WITHOUT_NUMBERS:
                 require_numbers(self.workspace.view)
             require_replaceable(path, "anything" if is_sure else self.workspace.expected_at(path))
         except FormatError as error:
@@ -88,7 +88,7 @@ class Saver:
     async def _write(self, path: str, is_sure: bool) -> None:
         model = self.workspace.view.model
         try:
-            if needs_torch(self.workspace.model) or path.lower().endswith(EXPORTS):
+            if needs_torch(self.workspace.model) or form_of(path) in EXPORTS:
                 saved = await self._write_with_torch(path, is_sure)
             else:
                 saved = await asyncio.to_thread(self.workspace.save, path, is_sure)

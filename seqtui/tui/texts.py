@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 from seqtui.model.spec import Deferred
 from seqtui.rows import SIGNS, Cells, Row, cells, rows_below
 from seqtui.safe_text import safe_text
-from seqtui.table import Column, Layout, cell_width, columns_for, fit, fitting, tree_label, widest
+from seqtui.table import Column, Layout, columns_for, fit, fitting, tree_label, widest
 from seqtui.tui.actions import ACTIONS, Pane, key_sign
 from seqtui.tui.branches import Branches
 from seqtui.view import View
-from seqtui.words import bytes_words, count_words, plural, shape_words
+from seqtui.words import bytes_words, cell_width, count_words, plural, shape_words
 
 Ink = Literal["", "bold", "header", "quiet", "problem", "match", "key", "tab", "tab-in-sight"]
 """What a piece is written in; "" is the text colour of what it is written on."""

@@ -21,12 +21,11 @@ from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.tree import joined
 from seqtui.rows import Row
 from seqtui.safe_text import safe_text
-from seqtui.table import cell_width
 from seqtui.tui.actions import bindings
 from seqtui.tui.movement import Scrolling
 from seqtui.tui.toasts import tell, warn
 from seqtui.view import View
-from seqtui.words import bytes_words, plural
+from seqtui.words import bytes_words, cell_width, plural
 
 STEP = 8
 """Cells that a key scrolls sideways."""

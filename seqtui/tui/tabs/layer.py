@@ -26,9 +26,9 @@ from seqtui.rows import (
 )
 from seqtui.safe_text import safe_text
 from seqtui.statistics_text import not_finite
-from seqtui.table import cell_width, fit
+from seqtui.table import fit
 from seqtui.view import View
-from seqtui.words import bytes_words, number_words, output_words, shape_words, sparkline
+from seqtui.words import bytes_words, cell_width, number_words, output_words, shape_words, sparkline
 
 if TYPE_CHECKING:
     from seqtui.weights.statistics import Statistics
