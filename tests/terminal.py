@@ -223,6 +223,18 @@ class Terminal:
         self.forget()
         self._set_size(columns, lines)
 
+    def is_kept_asleep(self) -> None:
+        """Stopped from outside, as by a batch system, without a word before."""
+        self.process.send_signal(signal.SIGSTOP)
+        self.stops()
+
+    def resize_unseen(self, *sizes: tuple[int, int]) -> None:
+        """To each of these sizes, while the program is kept from looking."""
+        self.is_kept_asleep()
+        for columns, lines in sizes:
+            self.resize(columns, lines)
+        self.process.send_signal(signal.SIGCONT)
+
     def forget(self) -> None:
         """Blank the screen: all that is seen from now on was drawn from now on."""
         self._screen.reset()

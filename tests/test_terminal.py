@@ -157,6 +157,29 @@ def test_any_size_is_drawn(pane: str) -> None:
         assert terminal.ends() == 0
 
 
+def test_a_sleep_that_it_was_not_told_of_takes_nothing_from_the_terminal() -> None:
+    with opened() as terminal:
+        terminal.draws(*BOTTOM)
+        before = terminal.lines
+        for _ in range(3):
+            terminal.is_kept_asleep()
+            terminal.forget()
+            terminal.process.send_signal(signal.SIGCONT)
+            terminal.wait(lambda: terminal.lines == before, "the whole screen")
+        terminal.press("j")
+        terminal.wait(lambda: "›  ▸ ● conv1" in terminal.text, "a row further, and no more")
+        terminal.quit()
+
+
+def test_the_old_size_again_before_anybody_looked_is_drawn_again() -> None:
+    with opened() as terminal:
+        terminal.draws(*BOTTOM)
+        before = terminal.lines
+        terminal.resize_unseen((24, 5), (80, 24))
+        terminal.wait(lambda: terminal.lines == before, "the screen of before")
+        terminal.quit()
+
+
 def test_a_size_that_changes_while_it_is_asked_for_is_drawn() -> None:
     with Terminal([sys.executable, "-c", SMALLER_AT_ONCE, "open", str(LENET)], env=environment()) as terminal:
         terminal.draws(*BOTTOM)

@@ -46,8 +46,27 @@ class TerminalDriver(LinuxDriver):
         if first is not None and first.is_taken:
             self.attrs_before = first.hand_over()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGWINCH, self._tell_size)
+        loop.add_signal_handler(signal.SIGWINCH, self._follow_terminal)
         asyncio.run_coroutine_threadsafe(self._tell_size_again(), loop)
+
+    def _follow_terminal(self) -> None:
+        """Draw all again at the size that the terminal has now.
+
+        One that got smaller has lost what it showed, even if it has its old size again before anybody asks.
+        """
+        self._tell_size()
+        self._app.refresh()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Take the terminal again after a sleep, and give it back before, if the sleep was not our own (SIGSTOP).
+
+        Textual would take it a second time on top of the first: two readers of the same keys, and the settings that
+        it found the second time, its own, given back in the end.
+        """
+        if self._key_thread is not None and not self._must_signal_resume:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        super()._sigcont_application()
 
     def _tell_size(self) -> None:
         """Tell the app how large the terminal is now.
