@@ -374,6 +374,11 @@ def test_full_disk_is_a_sentence() -> None:
     assert done.stderr == "seqtui: the output cannot be written: No space left on device\n"
 
 
+def test_a_refusal_that_nobody_can_hear_keeps_its_exit_code() -> None:
+    command = ["sh", "-c", '"$@" 2> /dev/full', "sh", *seqtui("summary", "absent.safetensors")]
+    assert subprocess.run(command, env=environment(), capture_output=True, timeout=120).returncode == 4
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_harm_nothing(closed: str) -> None:
     command = ["sh", "-c", f'"$@" {closed}', "sh", *seqtui(LENET)]

@@ -171,6 +171,16 @@ def test_a_sleep_that_it_was_not_told_of_takes_nothing_from_the_terminal() -> No
         terminal.quit()
 
 
+def test_being_woken_while_it_draws_holds_nothing_up() -> None:
+    with opened() as terminal:
+        terminal.draws(*BOTTOM)
+        for _ in range(60):
+            terminal.press("j", "k")
+            terminal.process.send_signal(signal.SIGCONT)
+        terminal.sees(*BOTTOM)
+        terminal.quit()
+
+
 def test_the_old_size_again_before_anybody_looked_is_drawn_again() -> None:
     with opened() as terminal:
         terminal.draws(*BOTTOM)

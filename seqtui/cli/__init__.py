@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -87,10 +88,17 @@ def _drop_output() -> None:
 def _refuse(error: SeqtuiError) -> int:
     from seqtui.safe_text import safe_text
 
-    sys.stderr.write(f"seqtui: {error.line()}\n")
+    _say(f"seqtui: {error.line()}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {safe_text(error.hint)}\n")
+        _say(f"hint: {safe_text(error.hint)}\n")
     return error.exit_code
+
+
+def _say(words: str) -> None:
+    """To whoever still listens: the exit code tells the rest."""
+    with suppress(OSError):
+        sys.stderr.write(words)
+        sys.stderr.flush()
 
 
 def _report(error: Exception) -> int:
@@ -111,5 +119,5 @@ def _report(error: Exception) -> int:
         where = f"the report is {file.name}"
     except OSError:
         where = "\n".join(safe_text(line) for line in ("the report:", *text.splitlines()))
-    sys.stderr.write(f"seqtui: our own fault, {safe_text(repr(error))}; {where}\n")
+    _say(f"seqtui: our own fault, {safe_text(repr(error))}; {where}\n")
     return 70

@@ -99,7 +99,12 @@ class SeqtuiApp(App[int]):
         self.workspace.end_torch()
 
     def _handle_exception(self, error: Exception) -> None:
-        """Keep the first failure for whoever runs the app; from here on Textual closes the screen."""
+        """Keep the first failure for whoever runs the app; from here on Textual closes the screen.
+
+        What fails while the app leaves fails because the screen goes away under it, and ends nothing any more.
+        """
+        if self._exit:
+            return
         if self.failure is None:
             self.failure = error.error if isinstance(error, WorkerFailed) else error
         super()._handle_exception(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -40,13 +41,19 @@ class TerminalDriver(LinuxDriver):
             )
 
     def start_application_mode(self) -> None:
-        """Take the terminal over from whoever has it, and remember its settings as they were found."""
+        """Take the terminal over from whoever has it, and remember its settings as they were found.
+
+        Textual acts in the handlers of signals, which may come while it writes: it would wait for ever for a lock that
+        it holds itself. In the loop nothing else is under way.
+        """
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual's, which has no annotations
         first, self.first = self.first, None
         if first is not None and first.is_taken:
             self.attrs_before = first.hand_over()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGWINCH, self._follow_terminal)
+        loop.add_signal_handler(signal.SIGTSTP, self._sigtstp_application)
+        loop.add_signal_handler(signal.SIGCONT, self._sigcont_application)
         asyncio.run_coroutine_threadsafe(self._tell_size_again(), loop)
 
     def _follow_terminal(self) -> None:
@@ -61,9 +68,11 @@ class TerminalDriver(LinuxDriver):
         """Take the terminal again after a sleep, and give it back before, if the sleep was not our own (SIGSTOP).
 
         Textual would take it a second time on top of the first: two readers of the same keys, and the settings that
-        it found the second time, its own, given back in the end.
+        it found the second time, its own, given back in the end. A line that drops sends this signal as well.
         """
-        if self._key_thread is not None and not self._must_signal_resume:
+        if not os.isatty(self.fileno):
+            return
+        if not self._must_signal_resume:
             self.suspend_application_mode()
             self._must_signal_resume = True
         super()._sigcont_application()
