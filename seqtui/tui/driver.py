@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
-import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from textual import events
 from textual.drivers.linux_driver import LinuxDriver
@@ -34,6 +35,8 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self.first: Terminal | None = None
         """Whoever has taken the terminal already; None once it is ours."""
+        self._settings: list[Any] = []
+        """Of the line, while it is ours."""
         terminal = sys.__stderr__
         if terminal is not None:
             self._file = io.TextIOWrapper(
@@ -50,6 +53,8 @@ class TerminalDriver(LinuxDriver):
         first, self.first = self.first, None
         if first is not None and first.is_taken:
             self.attrs_before = first.hand_over()
+        with suppress(termios.error):
+            self._settings = termios.tcgetattr(self.fileno)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGWINCH, self._follow_terminal)
         loop.add_signal_handler(signal.SIGTSTP, self._sigtstp_application)
@@ -65,17 +70,17 @@ class TerminalDriver(LinuxDriver):
         self._app.refresh()
 
     def _sigcont_application(self, *_: object) -> None:
-        """Take the terminal again after a sleep, and give it back before, if the sleep was not our own (SIGSTOP).
+        """Take the terminal again after a sleep; after one that was not our own (SIGSTOP) it is ours still.
 
         Textual would take it a second time on top of the first: two readers of the same keys, and the settings that
         it found the second time, its own, given back in the end. A line that drops sends this signal as well.
         """
-        if not os.isatty(self.fileno):
-            return
-        if not self._must_signal_resume:
-            self.suspend_application_mode()
-            self._must_signal_resume = True
-        super()._sigcont_application()
+        if self._must_signal_resume:
+            super()._sigcont_application()
+        else:
+            with suppress(termios.error):  # nobody is there any more
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self._settings)  # which a shell has changed meanwhile
+            self._app.refresh()
 
     def _tell_size(self) -> None:
         """Tell the app how large the terminal is now.
