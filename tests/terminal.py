@@ -175,6 +175,10 @@ class Terminal:
         drawn = re.compile(re.escape(TEXTUAL_STARTS) + rb".*\x1b\[1;1H", re.DOTALL)
         self.wait(lambda: drawn.search(self.output) and all(text in self.text for text in texts), repr(texts))
 
+    def rests(self) -> None:
+        """Wait until it has nothing more to draw."""
+        self.wait(lambda: not self._read(0.5), "the screen to rest")
+
     def stops(self) -> None:
         """Wait until the program sleeps, as after ctrl+z."""
         self.wait(lambda: os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG), "the program to stop")

@@ -130,6 +130,21 @@ def test_dropped_line_ends_it(moment: str, tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_an_edit_sends_the_lines_that_look_different(tmp_path: Path) -> None:
+    command = seqtui("open", LENET, "--select", "pool2")
+    with Terminal(command, env=environment(XDG_STATE_HOME=str(tmp_path))) as terminal:
+        terminal.draws(*BOTTOM)
+        terminal.press("j")
+        terminal.sees("›    ● dropout1")
+        terminal.rests()
+        written = len(terminal.output)
+        terminal.press("t")
+        terminal.sees("›    ○ dropout1")
+        sent = terminal.output[written:]
+        assert b"dropout1" in sent
+        assert not re.search(rb"conv1|tanh2|flatten", sent)
+
+
 def test_ctrl_z_gives_the_terminal_back_and_fg_the_screen() -> None:
     with opened() as terminal:
         terminal.draws(*BOTTOM)

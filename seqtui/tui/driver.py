@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import os
+import selectors
 import signal
 import sys
 import termios
+from codecs import getincrementaldecoder
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual import events
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 
@@ -24,6 +28,12 @@ from seqtui.tui.terminal import TAKE_SCREEN, Terminal
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from textual.app import App
+
+
+AT_ONCE = 4096
+"""Bytes that are read at once."""
+PATIENCE = 0.1
+"""Seconds of silence after which the reader looks whether it is to end."""
 
 
 class TerminalDriver(LinuxDriver):
@@ -95,6 +105,33 @@ class TerminalDriver(LinuxDriver):
     async def _tell_size_again(self) -> None:
         """After all that Textual has told so far: its tasks are done in their order."""
         self._tell_size()
+
+    def run_input_thread(self) -> None:
+        """Read keys. All that comes at once is understood before any of it is heard, and so is older than its effects.
+
+        Textual hands over each key as it finds it, and the next may be found only after the first has done its work.
+        """
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")().decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                text = ""
+                if selector.select(PATIENCE):
+                    data = self._read()
+                    if not data:
+                        self._app.call_later(self._app.exit, None, 128 + signal.SIGHUP)
+                        return
+                    text = decode(data)
+                for message in [*(parser.feed(text) if text else ()), *parser.tick()]:
+                    self.process_message(message)
+
+    def _read(self) -> bytes:
+        """What has come; nothing where the line has dropped."""
+        try:
+            return os.read(self.fileno, AT_ONCE)
+        except OSError:
+            return b""
 
     def write(self, data: str) -> None:
         """To take the alternate screen twice would blank it: what is on it stays until it is drawn over."""

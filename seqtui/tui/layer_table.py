@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -246,10 +246,7 @@ class LayerTable(Movement, InkedLines, can_focus=True):
     def _folded(self) -> None:
         """Draw again: other rows, whose names need more room further in."""
         self._layout = None
-        size = Size(self.size.width, len(self.branches.rows) + 1)
-        self.set_reactive(LayerTable.virtual_size, size)  # an assignment would lay out the whole screen
-        self._scroll_update(size)
-        self.refresh()
+        self.hold(len(self.branches.rows) + 1)
 
     def on_click(self, event: events.Click) -> None:
         """One click moves the cursor, on the fold sign it folds; a second on the same row opens it."""

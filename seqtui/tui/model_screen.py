@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 
 from seqtui.rows import Row
 from seqtui.tui import toasts
@@ -57,7 +58,8 @@ class ModelScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual declares it without ClassVar
     AUTO_FOCUS: ClassVar[str | None] = "LayerTable"
 
-    # The panes that they are bound to draw themselves: a cursor key must not draw the whole screen.
+    # The panes draw themselves: neither a cursor key nor a move from one to the other must draw the whole screen.
+    focused: reactive[Widget | None] = reactive(None, repaint=False)
     view: reactive[View | None] = reactive(None, repaint=False)
     row: reactive[Row | None] = reactive(None, repaint=False, always_update=True)
     runs: reactive[Runs | None] = reactive(None, repaint=False)
@@ -169,7 +171,13 @@ class ModelScreen(Screen[None]):
             line.panes = self.panes_with_keys
             line.useless = useless_keys(self.is_on_table, self.is_wide, has_shapes, is_torch_busy)
 
-    on_descendant_focus = on_resize = write_keys
+    on_descendant_focus = write_keys
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Where two panes no longer fit beside each other, show the one with the focus. Textual lays them out next."""
+        is_in_detail = self.focused is not None and self.detail in self.focused.ancestors
+        self.set_class(is_in_detail and event.size.width < WIDE, "-detail")
+        self.write_keys()
 
     @property
     def panes_with_keys(self) -> tuple[Pane, ...]:
@@ -178,7 +186,7 @@ class ModelScreen(Screen[None]):
 
     async def show_tab(self, tab: int, focus: bool) -> None:
         """Show the detail at a tab; with `focus` its keys hold from now on, as they do when it covers the table."""
-        self.add_class("-detail")
+        self.set_class(not self.is_wide, "-detail")  # for nothing it would draw both panes again
         self.remove_class("-zoom-table")
         await self.detail.show(tab)
         if focus or not self.is_wide or not self.is_on_table:
@@ -253,7 +261,8 @@ class ModelScreen(Screen[None]):
             self.view = self.workspace.view
             self.warn(f"Read-only: {self.workspace.read_only}.")
         self.tell_trouble()
-        await asyncio.to_thread(import_module, "seqtui.tui.editor")  # which the first edit is not to wait for
+        for doer in ("editor", "runner"):  # which the first edit and the first run are not to wait for
+            await asyncio.to_thread(import_module, f"seqtui.tui.{doer}")
 
     def tell_trouble(self) -> None:
         """What went wrong with the keeping of edits, once."""

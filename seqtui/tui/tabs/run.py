@@ -8,7 +8,6 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -136,8 +135,7 @@ class RunTab(InkedLines, Scrolling, can_focus=True):
         else:
             remark = without_maps(self.runs, self._path) if self.has_maps else ""
             self._lines, self._tones = run_lines(self.runs, self._view, width, remark), []
-        self.virtual_size = Size(width, self._lines.num_still + max(len(self._lines.body), len(self._tones)))
-        self.refresh()
+        self.hold(self._lines.num_still + max(len(self._lines.body), len(self._tones)))
 
     def _draw_maps(self, layer: LayerRun) -> None:
         """Draw the maps that are there if they are the ones in question, else ask for them."""
