@@ -23,6 +23,7 @@ from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.structure_edits import Insert
 from seqtui.model.tree import ANY_NAME, layer_at
 from seqtui.model.weights_kept import expected_tensors
+from seqtui.words import a
 
 HIDDEN = ("device", "dtype")
 """Arguments that no layer of a file has."""
@@ -61,7 +62,7 @@ def changing(model: ModelSpec, path: str) -> Draft:
     layer = layer_at(model, path)
     kind = layer.kind or ""
     if not parameters(kind):
-        raise EditError(f"{path} is a {kind}, which takes no arguments")
+        raise EditError(f"{path} is {a(kind)}, which takes no arguments")
     base = {**_defaults(kind), **layer.args}
     return Draft(kind, path, layer.args, base, lambda _, args, is_fresh: Set(path, args, is_fresh), is_change=True)
 

@@ -89,6 +89,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def a(kind: str | None) -> str:
+    """`a Conv2d`, `an Embedding`, `an LSTM`: as the names of torch's classes are spoken."""
+    if not kind:
+        return "a layer of no known kind"
+    spelled_out = kind[:1] in "FHLMNRX" and kind[1:2].isupper()
+    return f"{'an' if spelled_out or kind[:1] in 'AEIOU' else 'a'} {kind}"
+
+
 def merged(counts: Sequence[int], bins: int) -> list[int]:
     """A histogram in fewer bins, a divisor of how many it has."""
     each = len(counts) // bins

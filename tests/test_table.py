@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from seqtui.safe_text import MAX_MARKS, safe_text
 from seqtui.table import Column, columns_for, fit, layout
 from seqtui.words import (
+    a,
     bytes_words,
     cell_width,
     count_words,
@@ -143,3 +144,21 @@ def test_safe_text_shows_what_it_took_away() -> None:
     assert safe_text("a\u202eb") == "a<202E>b"
     assert safe_text("x" * 600) == "x" * 512 + "…"
     assert safe_text("e" + "\u0301" * 50) == "e" + "\u0301" * MAX_MARKS
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("Conv2d", "a Conv2d"),
+        ("Embedding", "an Embedding"),
+        ("LSTM", "an LSTM"),
+        ("ReLU", "a ReLU"),
+        ("RReLU", "an RReLU"),
+        ("SELU", "a SELU"),
+        ("LayerNorm", "a LayerNorm"),
+        ("NLLLoss", "an NLLLoss"),
+        (None, "a layer of no known kind"),
+    ],
+)
+def test_a_kind_is_called_as_it_is_spoken(kind: str | None, words: str) -> None:
+    assert a(kind) == words

@@ -157,7 +157,7 @@ def test_a_guessed_linear_or_convolution_takes_other_arguments() -> None:
         ("move head up", "the layers of this file cannot be"),
         ("group model.fc model.conv g", "the layers inside model cannot be"),
         ("disable head", "head cannot be switched on or off: only layers of a Sequential can"),
-        ("replace model.fc ReLU", "model.fc is only probably a Linear, and nobody knows what stands around it"),
+        ("replace model.fc ReLU", "model.fc is only guessed to be a Linear among unknown ones"),
         ("set model p=1", "model has no arguments that could be changed"),
         ("set model.conv stride=2", "no tensor of model.conv shows its stride, and this file has nothing else"),
         ("set model.conv kernel_size=5 padding=2", "no tensor of model.conv shows its padding"),

@@ -31,7 +31,7 @@ from seqtui.model.spec import InputSpec, LayerSpec, LayerValue, ModelSpec, Value
 from seqtui.model.spec_json import REPEATS, SPEC_KEY, SpecError, spec_to_json
 from seqtui.model.tensors import DTYPES, TORCH_DTYPES, NewTensor, Shape, TensorInfo, TensorRef, is_possible
 from seqtui.model.tree import find_tensor
-from seqtui.words import bytes_words, shape_words
+from seqtui.words import a, bytes_words, shape_words
 
 if TYPE_CHECKING:
     import torch
@@ -228,7 +228,7 @@ def _empty_layer(path: str, layer: LayerSpec) -> nn.Module:
     """A layer of that kind and arguments on the meta device, known to take the tensors that stand in the spec."""
     kind = layer.kind or ""
     if kind not in catalogue() or layer.origin == "opaque":
-        raise FormatError(f"{path} is {f'a {kind}' if kind else 'of no known kind'}, which is no layer of torch.nn")
+        raise FormatError(f"{path} is {a(kind) if kind else 'of no known kind'}, which is no layer of torch.nn")
     try:
         bind(kind, layer.args)
     except ArgumentError as error:
@@ -266,7 +266,7 @@ def _check_shapes(path: str, layer: LayerSpec, expected: Mapping[str, Shape]) ->
             raise FormatError(f"{path} takes {name} as {shape_words(shape)}, the file has {shape_words(found[name])}")
     for name in found:
         if name not in expected:
-            raise FormatError(f"{path} is a {layer.kind} without {name}, which the file has")
+            raise FormatError(f"{path} is {a(layer.kind)} without {name}, which the file has")
 
 
 def _torch_dtype(name: str, info: TensorInfo) -> torch.dtype:

@@ -23,6 +23,7 @@ from seqtui.errors import EngineError, UsageError
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.spec_json import MAX_DEPTH
 from seqtui.model.tensors import TORCH_DTYPES, Shape, TensorInfo
+from seqtui.words import a
 
 if TYPE_CHECKING:
     import torch
@@ -122,7 +123,7 @@ class _Reader:
             args = read_arguments(module, made)
         except LostArgumentsError as error:
             if self.is_strict:
-                message = f"{path} is a {bare.kind} that a spec cannot hold: {error}"
+                message = f"{path} is {a(bare.kind)} that a spec cannot hold: {error}"
                 raise EngineError(message, hint=STATE_DICT_HINT) from None
             return replace(bare, origin="opaque", lost=str(error))
         return replace(bare, args=args, uncarried=_once(obstacle.brief for obstacle in obstacles))
@@ -180,7 +181,7 @@ def _obstacles(module: nn.Module | None) -> Iterator[Obstacle]:
         return
     if isinstance(module, LazyModuleMixin):
         yield Obstacle(
-            f"is a {type(module).__name__} that has seen no input, so its shapes are not known",
+            f"is {a(type(module).__name__)} that has seen no input, so its shapes are not known",
             "has seen no input yet",
             "Run the network once on an input of the right shape.",
         )
@@ -197,7 +198,7 @@ def _obstacles(module: nn.Module | None) -> Iterator[Obstacle]:
             reason = f"is a Sequential with a tensor of its own, {name}, which a spec cannot hold"
             yield Obstacle(reason, "a tensor of its own")
     elif not kind:
-        yield Obstacle(f"is a {class_name(module)}, which is no layer that a spec can hold", "a forward of its own")
+        yield Obstacle(f"is {a(class_name(module))}, which is no layer that a spec can hold", "a forward of its own")
 
 
 def _parametrized(parametrizations: Mapping[str, ParametrizationList]) -> Obstacle:

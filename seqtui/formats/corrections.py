@@ -15,7 +15,7 @@ from seqtui.model.kinds.catalogue import bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError, Arguments
 from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
-from seqtui.words import shape_words
+from seqtui.words import a, shape_words
 
 Shapes = Mapping[str, Shape]
 """By the tensors' own names: `weight`."""
@@ -51,7 +51,7 @@ def judge(kind: str, args: Args, found: Shapes) -> Verdict:
         believed, expected = better, better_expected
     note = _differences(claimed, found)
     if _misfit(expected, found)[0]:
-        return Verdict(None, {}, f"{note}; it is no longer taken for a {kind}")
+        return Verdict(None, {}, f"{note}; it is no longer taken for {a(kind)}")
     if believed is not args:
         changes = ", ".join(f"{name}={value}" for name, value in believed.items() if args.get(name) != value)
         note = f"{note}; shown with {changes}"

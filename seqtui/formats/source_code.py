@@ -17,6 +17,7 @@ from seqtui.model.tensors import DTYPES, FLOATING
 from seqtui.model.tree import is_numbered, joined
 from seqtui.model.weights_kept import COUNTER, own_shapes
 from seqtui.safe_text import safe_text
+from seqtui.words import a
 
 INDENT = "    "
 OFF = "off: "
@@ -81,7 +82,7 @@ def _call(path: str, layer: LayerSpec) -> str:
     """
     kind = layer.kind or ""
     if layer.origin != "declared" or (kind != "Sequential" and kind not in catalogue()):
-        what = f"is {'probably ' if layer.origin == 'guessed' else ''}a {layer.kind}" if layer.kind else "is unknown"
+        what = f"is {'probably ' if layer.origin == 'guessed' else ''}{a(layer.kind)}" if layer.kind else "is unknown"
         raise UsageError(f"{path} {what}, no layer whose constructor call is known, so there is no code for it")
     if kind != "Sequential":
         return layer_call(kind, layer.args)

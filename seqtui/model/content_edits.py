@@ -17,6 +17,7 @@ from seqtui.model.structure_edits import require_kind
 from seqtui.model.ties import tie_groups
 from seqtui.model.tree import Change, expanded, is_chain, joined, layer_at, with_changes, with_layer
 from seqtui.model.weights_kept import changed_tensors, expected_tensors, floating_dtype, is_made_of, own_shapes, seed_of
+from seqtui.words import a
 
 GUESSED = ("Linear", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
 """Kinds that may be changed where they are only guessed: their tensors tell all that a change needs."""
@@ -43,9 +44,9 @@ class Set(Line):
         if kind not in catalogue() or layer.origin == "opaque":
             raise EditError(f"{self.path or 'the model itself'} has no arguments that could be changed")
         if layer.origin == "guessed" and kind not in GUESSED:
-            raise EditError(f"{self.path} is only probably a {kind}; of guessed layers, Linear and convolutions change")
+            raise EditError(f"{self.path} is only guessed to be {a(kind)}; of such, Linear and convolutions change")
         if layer.origin == "guessed" and not is_made_of(layer):
-            raise EditError(f"{self.path} holds other tensors than those of a {kind}, so its arguments cannot change")
+            raise EditError(f"{self.path} holds other tensors than those of {a(kind)}, so its arguments cannot change")
         if layer.origin == "guessed":
             self._require_shown(layer)
         changed = replace(layer, args=said_arguments(kind, {**layer.args, **self.args}))
@@ -104,7 +105,7 @@ class Replace(Line):
 def _why_not_replaced(path: str, layer: LayerSpec) -> str:
     """Why nothing can take a layer's place."""
     if layer.origin == "guessed":
-        return f"{path} is only probably a {layer.kind}, and nobody knows what stands around it: nothing can replace it"
+        return f"{path} is only guessed to be {a(layer.kind)} among unknown ones: nothing can replace it"
     if not path:
         return "the model itself cannot be replaced"
     what = "a Sequential" if is_chain(layer) else "of no known kind"

@@ -42,6 +42,7 @@ from seqtui.model.weights_kept import (
     own_shapes,
     seed_of,
 )
+from seqtui.words import a
 
 LAST = Place("last")
 
@@ -98,7 +99,7 @@ class Insert(Line):
                 raise EditError("a Sequential takes no arguments; its layers are inserted one by one")
             return LayerSpec(self.name, self.kind)
         require_kind(self.kind)
-        called = f"a {self.kind}" if self.name == ANY_NAME else joined(parent, self.name)
+        called = a(self.kind) if self.name == ANY_NAME else joined(parent, self.name)
         shapes = expected_tensors(called, self.kind, self.args)
         if not shapes:
             return LayerSpec(self.name, self.kind, dict(self.args))
@@ -114,7 +115,9 @@ def require_kind(kind: str) -> None:
     if entry is None:
         raise EditError(f"torch.nn has no layer {kind[:60]}", did_you_mean(kind[:60], catalogue()))
     if entry.inputs:
-        raise EditError(f"a {kind} takes {len(entry.inputs)} tensors ({', '.join(entry.inputs)}), a Sequential has one")
+        raise EditError(
+            f"{a(kind)} takes {len(entry.inputs)} tensors ({', '.join(entry.inputs)}), a Sequential has one"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,7 @@ class Rename(Line):
 
     def _with_tensor(self, path: str, name: str, layer: LayerSpec) -> LayerSpec:
         if layer.origin == "declared" and name in own_shapes(layer):
-            raise EditError(f"the tensors of {path}, which is a {layer.kind}, are called as torch calls them")
+            raise EditError(f"the tensors of {path}, which is {a(layer.kind)}, are called as torch calls them")
         if name != self.name and (not self.name or "." in self.name):
             raise EditError(f"a tensor cannot be called {self.name!r}: it is empty or has a dot")
         if any(tensor.name == self.name != name for tensor in layer.tensors):

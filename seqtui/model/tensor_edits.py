@@ -30,6 +30,7 @@ from seqtui.model.tree import (
     with_changes,
 )
 from seqtui.model.weights_kept import as_tensors_tell, cast_tensor, is_made_of, own_shapes, seed_of
+from seqtui.words import a
 
 _ANY, _MATRIX = range(MAX_DIMENSIONS + 1), range(2, MAX_DIMENSIONS + 1)
 
@@ -200,7 +201,7 @@ def _without(path: str, layer: LayerSpec, names: set[str]) -> LayerSpec:
     if not names:
         return layer
     if layer.origin == "declared" and (needed := names & own_shapes(layer).keys()):
-        raise EditError(f"{joined(path, min(needed))} is a part of {path}, a {layer.kind}; remove takes it out whole")
+        raise EditError(f"{joined(path, min(needed))} is a part of {path}, {a(layer.kind)}; remove takes it out whole")
     kept = tuple(tensor for tensor in layer.tensors if tensor.name not in names)
     return as_tensors_tell(replace(layer, tensors=kept, frozen=layer.frozen - names))
 
