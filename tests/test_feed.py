@@ -162,6 +162,15 @@ def test_an_array_that_does_not_fit_is_a_sentence(
     assert caught.value.file == feed.path
 
 
+def test_an_array_that_a_layer_does_not_take_is_a_sentence(tmp_path: Path) -> None:
+    layers = (LayerSpec("flat", "Flatten"), LayerSpec("fc", "Linear", {"in_features": 6, "out_features": 2}))
+    model = model_fed(1, 2, 3, layers=layers)
+    assert fed(model, array_file(tmp_path, np.zeros((5, 3, 2), np.float32))).tensor.shape == (5, 3, 2)
+    with pytest.raises(UsageError, match="it holds 1×2×4, and fc takes 6 features, 8 arrive from flat") as caught:
+        fed(model, array_file(tmp_path, np.zeros((1, 2, 4), np.float32)))
+    assert caught.value.hint == "The model takes 1×2×3."
+
+
 def test_an_array_that_is_cut_off_is_a_sentence(tmp_path: Path) -> None:
     feed = array_file(tmp_path, np.zeros((4, 3)))
     Path(feed.path).write_bytes(Path(feed.path).read_bytes()[:-5])

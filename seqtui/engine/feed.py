@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from seqtui.engine.numbers import dtype_word
 from seqtui.engine.refusal import is_out_of_memory
 from seqtui.engine.requests import Feed
 from seqtui.errors import EngineError, FileError, FormatError, OutOfMemoryError, UsageError
+from seqtui.model.infer import infer_shapes
 from seqtui.model.inputs import require_input
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
 from seqtui.model.tensors import TORCH_DTYPES, Shape
@@ -54,7 +56,9 @@ def fed(model: ModelSpec, feed: Feed, dtype: str = "", is_meta: bool = False) ->
         if is_meta:
             return _on_meta(given, feed)
         if feed.form == "file":
-            return _from_file(given, feed.path, limit)
+            found = _from_file(given, feed.path, limit)
+            _require_fit(model, tuple(found.tensor.shape), feed.path)
+            return found
         return _made(given, feed, limit or BINARY)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -152,6 +156,19 @@ def _batch(given: InputSpec, path: str) -> torch.Tensor:
         message = f"it holds {dtype_word(tensor.dtype)}, the model takes {given.dtype}"
         raise UsageError(message, hint=f"Convert it with astype({_numpy_word(given.dtype)!r}).", file=path)
     return tensor.to(dtype) if dtype.is_floating_point or _has_room(dtype, tensor.dtype) else tensor
+
+
+def _require_fit(model: ModelSpec, shape: Shape, path: str) -> None:
+    """Raises UsageError where the rules know of a layer that takes the model's own input, but not the file's."""
+    given, *others = model.inputs
+    if shape == given.shape:
+        return
+    as_fed = replace(model, inputs=(given._replace(shape=shape), *others))
+    known = infer_shapes(model).problems
+    problem = next((each for path, each in infer_shapes(as_fed).problems.items() if path not in known), None)
+    if problem is not None:
+        hint = f"The model takes {shape_words(given.shape)}."
+        raise UsageError(f"it holds {shape_words(shape)}, and {problem.message}", hint=hint, file=path)
 
 
 def _has_room(dtype: torch.dtype, other: torch.dtype) -> bool:
