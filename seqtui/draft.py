@@ -21,6 +21,7 @@ from seqtui.model.language import Place
 from seqtui.model.literals import value_text
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.structure_edits import Insert
+from seqtui.model.tensor_edits import Fill
 from seqtui.model.tree import ANY_NAME, layer_at
 from seqtui.model.weights_kept import expected_tensors
 from seqtui.words import a
@@ -64,7 +65,11 @@ def changing(model: ModelSpec, path: str) -> Draft:
     if not parameters(kind):
         raise EditError(f"{path} is {a(kind)}, which takes no arguments")
     base = {**_defaults(kind), **layer.args}
-    return Draft(kind, path, layer.args, base, lambda _, args, is_fresh: Set(path, args, is_fresh), is_change=True)
+
+    def to_edit(_: str, args: Mapping[str, Value], is_fresh: bool) -> Edit:
+        return Set(path, args, is_fresh) if args or not is_fresh else Fill(path, "default")
+
+    return Draft(kind, path, layer.args, base, to_edit, is_change=True)
 
 
 def replacing(path: str, layer: LayerSpec, addition: Addition) -> Draft:

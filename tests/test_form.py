@@ -69,6 +69,14 @@ async def test_the_head_for_five_classes_made_anew() -> None:
         assert layer_at(user.app.workspace.model, "fc2") is layer_at(user.app.workspace.saved, "fc2")
 
 
+async def test_a_head_of_as_many_classes_made_anew() -> None:
+    async with user_of("lenet5") as user:
+        await user.press("G", "e", "ctrl+k")
+        await user.sees("weight 10×84   840 new, 840 lost", "ctrl+k keep")
+        await user.press("enter")
+        assert user.done() == ["fill fc3 default"]
+
+
 async def test_keys_typed_ahead_fill_the_form() -> None:
     async with user_of("lenet5", select="fc3") as user:
         for key in ("e", "1", "2", "ctrl+k", "enter"):
@@ -112,7 +120,7 @@ async def test_escape_and_no_change_do_nothing() -> None:
         before = user.screen()
         await user.press("e", "9", "9", "escape")
         assert user.screen() == before
-        await user.press("e", "up", "down", "ctrl+k", "enter")
+        await user.press("e", "up", "down", "ctrl+k", "ctrl+k", "enter")
         assert user.screen() == before
         assert not user.app.workspace.is_changed
 

@@ -224,7 +224,7 @@ class Form(Dialog[Edit | None]):
             plain, fixed = self.prospect()
         except EditError:
             return
-        nothing = self.draft.to_edit("", {}, self.is_fresh)
+        nothing = self.draft.to_edit("", {}, False)
         chosen = fixed if fixed and self.is_fixing else plain
         self.dismiss(None if self.draft.is_change and plain.edit == nothing else chosen.edit)
 
@@ -234,7 +234,7 @@ class Form(Dialog[Edit | None]):
         self.look()
 
     def action_fresh(self) -> None:
-        """Of tensors whose shape changes keep what fits, or make them anew."""
+        """Of tensors whose shape changes keep what fits, or make them anew; all of them where no shape changes."""
         self.is_fresh = self._holds_weights and not self.is_fresh
         self.look()
 
