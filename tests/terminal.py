@@ -36,6 +36,7 @@ KEYS = {
 """What a terminal sends for the keys that are no character."""
 
 TAKES_SCREEN = b"\x1b[?1049h"
+TAKES_PASTES = b"\x1b[?2004h"
 TEXTUAL_STARTS = b"\x1b[?1004h"
 """What Textual asks the terminal for before it draws."""
 USUAL_MODES = {7: True, 25: True}

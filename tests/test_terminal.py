@@ -13,7 +13,7 @@ from pathlib import Path
 
 import faults
 import pytest
-from terminal import SAMPLES, TAKES_SCREEN, Terminal, environment, seqtui
+from terminal import SAMPLES, TAKES_PASTES, TAKES_SCREEN, Terminal, environment, seqtui
 
 LENET = SAMPLES / "lenet5.safetensors"
 BOTTOM = ("61,706 parameters", ": command")
@@ -152,6 +152,29 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_the_screen() -> None:
         terminal.quit()
 
 
+def test_ctrl_z_held_down_is_one_sleep() -> None:
+    with opened() as terminal:
+        terminal.draws(*BOTTOM)
+        before = terminal.lines
+        terminal.press(*["ctrl+z"] * 6)
+        terminal.stops()
+        terminal.forget()
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait(lambda: terminal.lines == before, "the whole screen")
+        terminal.quit()
+
+
+def test_started_in_the_background_it_waits_for_fg() -> None:
+    script = 'set -m; "$@" & until jobs | grep -q Stopped; do sleep 0.1; done; fg'
+    with Terminal(["bash", "--norc", "-c", script, "bash", *seqtui("open", LENET)], env=environment()) as terminal:
+        terminal.draws(*BOTTOM)
+        terminal.press("j")
+        terminal.sees("›  ▸ ● conv1")
+        terminal.press("q")
+        assert terminal.ends() == 0
+        assert b"our own fault" not in terminal.output
+
+
 @pytest.mark.parametrize("pane", ["", "2", "?", "/"], ids=["table", "weights", "help", "search"])
 def test_any_size_is_drawn(pane: str) -> None:
     with opened() as terminal:
@@ -179,8 +202,10 @@ def test_a_sleep_that_it_was_not_told_of_takes_nothing_from_the_terminal() -> No
         for _ in range(3):
             terminal.is_kept_asleep()
             terminal.forget()
+            asleep = len(terminal.output)
             terminal.process.send_signal(signal.SIGCONT)
             terminal.wait(lambda: terminal.lines == before, "the whole screen")
+            assert TAKES_PASTES in terminal.output[asleep:]
         terminal.press("j")
         terminal.wait(lambda: "›  ▸ ● conv1" in terminal.text, "a row further, and no more")
         terminal.quit()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 
+HIDE_CURSOR = "\x1b[?25l"
 AT_ONCE = 4096
 """Bytes that are read at once."""
 PATIENCE = 0.1
@@ -46,7 +47,7 @@ class TerminalDriver(LinuxDriver):
         self.first: Terminal | None = None
         """Whoever has taken the terminal already; None once it is ours."""
         self._settings: list[Any] = []
-        """Of the line, while it is ours."""
+        """Of the line, while it is ours; none before it is."""
         terminal = sys.__stderr__
         if terminal is not None:
             self._file = io.TextIOWrapper(
@@ -63,6 +64,8 @@ class TerminalDriver(LinuxDriver):
         first, self.first = self.first, None
         if first is not None and first.is_taken:
             self.attrs_before = first.hand_over()
+        if self._key_thread is None or not self._key_thread.is_alive():
+            return  # the terminal is somebody else's: the program was started, or woken, in the background
         with suppress(termios.error):
             self._settings = termios.tcgetattr(self.fileno)
         loop = asyncio.get_running_loop()
@@ -79,18 +82,31 @@ class TerminalDriver(LinuxDriver):
         self._tell_size()
         self._app.refresh()
 
+    def _sigtstp_application(self, *_: object) -> None:
+        """Sleep, once for all that asked for it before it was awake again."""
+        if not (self._auto_restart and self._must_signal_resume):
+            super()._sigtstp_application()
+
     def _sigcont_application(self, *_: object) -> None:
         """Take the terminal again after a sleep; after one that was not our own (SIGSTOP) it is ours still.
 
         Textual would take it a second time on top of the first: two readers of the same keys, and the settings that
         it found the second time, its own, given back in the end. A line that drops sends this signal as well.
         """
-        if self._must_signal_resume:
+        if self._must_signal_resume or not self._settings:
             super()._sigcont_application()
-        else:
-            with suppress(termios.error):  # nobody is there any more
-                termios.tcsetattr(self.fileno, termios.TCSANOW, self._settings)  # which a shell has changed meanwhile
+        elif self._auto_restart:  # it is not lent to an editor
+            self._take_back()
             self._app.refresh()
+
+    def _take_back(self) -> None:
+        """Set what a shell may have changed while the program was stopped."""
+        with suppress(termios.error):  # nobody is there any more
+            termios.tcsetattr(self.fileno, termios.TCSANOW, self._settings)
+        self.write(HIDE_CURSOR)
+        self._enable_bracketed_paste()
+        self._enable_mouse_support()
+        self._disable_line_wrap()
 
     def _tell_size(self) -> None:
         """Tell the app how large the terminal is now.

@@ -173,10 +173,9 @@ class ModelScreen(Screen[None]):
 
     on_descendant_focus = write_keys
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Where two panes no longer fit beside each other, show the one with the focus. Textual lays them out next."""
-        is_in_detail = self.focused is not None and self.detail in self.focused.ancestors
-        self.set_class(is_in_detail and event.size.width < WIDE, "-detail")
+        self.set_class(self.focused is not None and self.detail in self.focused.ancestors, "-detail")
         self.write_keys()
 
     @property
