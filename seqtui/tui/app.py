@@ -94,6 +94,13 @@ class SeqtuiApp(App[int]):
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, lambda _: self.call_later(self._redraw))
 
+    async def on_event(self, event: events.Event) -> None:
+        """Each key, but those from before a sleep: of a ctrl+z held down, the second would be one more."""
+        driver = self._driver
+        is_old = isinstance(driver, TerminalDriver) and event.time < driver.awake_since
+        if not (is_old and isinstance(event, events.Key)):
+            await super().on_event(event)
+
     def on_unmount(self) -> None:
         """Python waits for every thread before it leaves: none may wait for torch."""
         self.workspace.end_torch()

@@ -16,6 +16,7 @@ import sys
 import termios
 from codecs import getincrementaldecoder
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from textual import events
@@ -48,6 +49,8 @@ class TerminalDriver(LinuxDriver):
         """Whoever has taken the terminal already; None once it is ours."""
         self._settings: list[Any] = []
         """Of the line, while it is ours; none before it is."""
+        self.awake_since = 0.0
+        """When the last sleep ended, by the clock of events. What was typed before it began is forgotten."""
         terminal = sys.__stderr__
         if terminal is not None:
             self._file = io.TextIOWrapper(
@@ -85,7 +88,8 @@ class TerminalDriver(LinuxDriver):
     def _sigtstp_application(self, *_: object) -> None:
         """Sleep, once for all that asked for it before it was awake again."""
         if not (self._auto_restart and self._must_signal_resume):
-            super()._sigtstp_application()
+            super()._sigtstp_application()  # comes back when the program is awake again
+            self.awake_since = monotonic()
 
     def _sigcont_application(self, *_: object) -> None:
         """Take the terminal again after a sleep; after one that was not our own (SIGSTOP) it is ours still.
