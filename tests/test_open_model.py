@@ -22,6 +22,7 @@ from seqtui.model.spec import LayerSpec
 from seqtui.model.spec_json import SPEC_KEY
 from seqtui.model.tensors import Shape, TensorRef
 from seqtui.model.tree import walk_layer
+from seqtui.words import a
 
 Layer = dict[str, Any]
 """A layer as the spec's JSON has it."""
@@ -248,7 +249,7 @@ def test_a_layer_that_its_tensors_contradict_is_no_longer_believed(
     assert (found.kind, found.args, found.origin) == (None, {}, "opaque")
     assert shapes(found) == tensors
     (note,) = model.notes
-    assert note.endswith(f"it is no longer taken for a {claim['kind']}")
+    assert note.endswith(f"it is no longer taken for {a(claim['kind'])}")
 
 
 def test_what_the_file_lacks_is_listed_without_a_reference(opened: Opener) -> None:

@@ -9,9 +9,9 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib import import_module
 from types import SimpleNamespace
+from typing import TextIO
 
 from seqtui.errors import FileError, SeqtuiError
 
@@ -28,14 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SeqtuiError as error:
         return _refuse(error)
     except BrokenPipeError:  # whoever read has seen enough
-        _drop_output()
+        _drop(sys.stdout)
         return 0
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the last edge: our own fault, kept in a file instead of a traceback
         if not isinstance(error, OSError) or error.errno not in OUTPUT_ERRORS:
             return _report(error)
-        _drop_output()
+        _drop(sys.stdout)
         return _refuse(FileError(f"the output cannot be written: {error.strerror}"))
     return code
 
@@ -80,9 +80,9 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - they live as long as the program
 
 
-def _drop_output() -> None:
-    """Let what is still to be written to stdout go nowhere, or Python would fail of it again at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere, or Python would fail of it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _refuse(error: SeqtuiError) -> int:
@@ -96,9 +96,11 @@ def _refuse(error: SeqtuiError) -> int:
 
 def _say(words: str) -> None:
     """To whoever still listens: the exit code tells the rest."""
-    with suppress(OSError):
+    try:
         sys.stderr.write(words)
         sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
 
 
 def _report(error: Exception) -> int:
