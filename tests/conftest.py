@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from command import Refused, require_refused
 
+pytest.register_assert_rewrite("terminal", "user")  # what they assert is shown as in a test
+
 
 @pytest.fixture(autouse=True)
 def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import faults
 import pytest
-from terminal import SAMPLES, TAKES_PASTES, TAKES_SCREEN, Terminal, environment, seqtui
+from terminal import KEYS, SAMPLES, TAKES_PASTES, TAKES_SCREEN, Terminal, environment, seqtui
 
 LENET = SAMPLES / "lenet5.safetensors"
 BOTTOM = ("61,706 parameters", ": command")
@@ -156,7 +156,7 @@ def test_ctrl_z_held_down_is_one_sleep() -> None:
     with opened() as terminal:
         terminal.draws(*BOTTOM)
         before = terminal.lines
-        terminal.press(*["ctrl+z"] * 6)
+        terminal.press(KEYS["ctrl+z"] * 6)  # at once: of one that finds the line given back the kernel drops output
         terminal.stops()
         terminal.forget()
         terminal.process.send_signal(signal.SIGCONT)
@@ -195,17 +195,22 @@ def test_any_size_is_drawn(pane: str) -> None:
         assert terminal.ends() == 0
 
 
+def is_stopped_and_woken(terminal: Terminal, screen: list[str]) -> None:
+    """From outside; a draw that was under way may bring the whole screen before the program is awake."""
+    terminal.is_kept_asleep()
+    terminal.forget()
+    asleep = len(terminal.output)
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.wait(lambda: TAKES_PASTES in terminal.output[asleep:], "the terminal to be set again")
+    terminal.wait(lambda: terminal.lines == screen, "the whole screen")
+
+
 def test_a_sleep_that_it_was_not_told_of_takes_nothing_from_the_terminal() -> None:
     with opened() as terminal:
         terminal.draws(*BOTTOM)
         before = terminal.lines
         for _ in range(3):
-            terminal.is_kept_asleep()
-            terminal.forget()
-            asleep = len(terminal.output)
-            terminal.process.send_signal(signal.SIGCONT)
-            terminal.wait(lambda: terminal.lines == before, "the whole screen")
-            assert TAKES_PASTES in terminal.output[asleep:]
+            is_stopped_and_woken(terminal, before)
         terminal.press("j")
         terminal.wait(lambda: "›  ▸ ● conv1" in terminal.text, "a row further, and no more")
         terminal.quit()
