@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +19,7 @@ from seqtui.errors import UsageError
 from seqtui.tui.actions import bindings
 from seqtui.tui.driver import TerminalDriver
 from seqtui.tui.model_screen import ModelScreen
+from seqtui.tui.workers import begin
 from seqtui.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -207,4 +209,4 @@ class SeqtuiApp(App[int]):
         elif choice == "s":
             for screen in self.screen_stack:
                 if isinstance(screen, ModelScreen):
-                    self.run_worker(screen.editor.saver.ask(and_quit=True))
+                    begin(self, partial(screen.editor.saver.ask, and_quit=True))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seqtui.tui.prompts import SearchLine
 from seqtui.tui.search import Place, next_of
+from seqtui.tui.workers import begin
 
 if TYPE_CHECKING:
     from seqtui.tui.actions import Deeds
@@ -75,7 +77,7 @@ class Finder:
         if self.table.index.go_on(AT_ONCE):
             self._go_to_match(needle, start, step)
         else:
-            self.screen.run_worker(self._find_later(needle, start, step), exclusive=True, group=GROUP)
+            begin(self.screen, partial(self._find_later, needle, start, step), exclusive=True, group=GROUP)
 
     async def _find_later(self, needle: str, start: Place, step: int) -> None:
         self.screen.tell("Reading all names …")

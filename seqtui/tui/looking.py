@@ -11,6 +11,7 @@ from seqtui.errors import SeqtuiError
 from seqtui.formats import open_model
 from seqtui.model.inputs import input_text, parse_input
 from seqtui.tui.prompts import Ask
+from seqtui.tui.workers import begin
 from seqtui.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def reload(screen: ModelScreen) -> None:
     screen.show_model()
     screen.refresh(layout=True)
     screen.tell(f"{screen.workspace.view.opened.path} read again.")
-    screen.run_worker(screen.start_journal())
+    begin(screen, screen.start_journal)
 
 
 DEEDS: Deeds = {"input": ask_input, "reload": reload}

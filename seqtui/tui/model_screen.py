@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,6 +26,7 @@ from seqtui.tui.chrome import KeyLine, TitleLine, TotalsLine
 from seqtui.tui.detail import Detail
 from seqtui.tui.layer_table import LayerTable
 from seqtui.tui.texts import TABLE_PANES, WIDE, useless_keys
+from seqtui.tui.workers import begin
 from seqtui.view import View
 from seqtui.workspace import Workspace
 
@@ -111,7 +112,7 @@ class ModelScreen(Screen[None]):
         if self.select:
             self.table.go_to(self.select)
         self.call_after_refresh(_collect_garbage_again)
-        self.call_after_refresh(self.run_worker, self.start_journal, exclusive=False)
+        self.call_after_refresh(begin, self, self.start_journal)
         self.call_after_refresh(self._follow_soon)
 
     @property
@@ -301,4 +302,5 @@ class ModelScreen(Screen[None]):
         self.table.go_to(message.path)
 
     def on_run_tab_maps_wanted(self, message: RunTab.MapsWanted) -> None:
-        self.run_worker(self.runner.show_maps(message.path, message.grid, message.first), exclusive=True, group="maps")
+        show = partial(self.runner.show_maps, message.path, message.grid, message.first)
+        begin(self, show, exclusive=True, group="maps")

@@ -14,6 +14,7 @@ from seqtui.errors import EditError
 from seqtui.records import Record, told
 from seqtui.safe_text import safe_text
 from seqtui.tui.prompts import Choose
+from seqtui.tui.workers import begin
 from seqtui.words import plural
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def offer_recovery(screen: ModelScreen, pending: Sequence[Record]) -> None
             case _:
                 screen.app.exit()
                 return
-        screen.run_worker(screen.start_journal())
+        begin(screen, screen.start_journal)
 
     new = None if workspace.opened.path else workspace.began
     await screen.app.push_screen(Recovery(pending, new), answered)

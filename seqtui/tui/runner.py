@@ -35,6 +35,7 @@ from seqtui.model.spec import ModelSpec
 from seqtui.safe_text import safe_text
 from seqtui.tui.prompts import Ask, Choose
 from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, parse_count, progress_words
+from seqtui.tui.workers import begin
 from seqtui.view import Mode
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class Runner:
     def _start(self, settings: RunSettings) -> None:
         doing = FIRST_WORDS.get(self.workspace.engine.state, IMPORTING.words)
         self._note(doing=doing, seconds=0, is_cancelling=False, failure="", was_cancelled=False, no_images="")
-        self.screen.run_worker(self._run(settings), group="run")
+        begin(self.screen, partial(self._run, settings), group="run")
 
     async def _run(self, settings: RunSettings) -> None:
         model = self.workspace.view.model
@@ -319,7 +320,7 @@ class Runner:
 
         picker = DevicePicker(self.workspace.view)
         await self.screen.app.push_screen(picker, chosen)
-        self.screen.run_worker(self._list_devices(picker), group="devices")
+        begin(self.screen, partial(self._list_devices, picker), group="devices")
 
     async def _list_devices(self, picker: DevicePicker) -> None:
         if self.runs.doing:
@@ -343,7 +344,7 @@ class Runner:
         is_wanted = any(info.unknown for info in view.inference.infos.values())
         if is_wanted or self.workspace.engine.state in ("ready", "busy"):
             self._followed = view.model
-            self.screen.run_worker(self._follow(view.model, is_wanted), group="follow")
+            begin(self.screen, partial(self._follow, view.model, is_wanted), group="follow")
 
     async def _follow(self, model: ModelSpec, is_wanted: bool) -> None:
         if is_wanted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seqtui.errors import CancelledError, EditError, FileChangedError, FormatError, SeqtuiError
@@ -19,6 +20,7 @@ from seqtui.model.tree import walk_layer
 from seqtui.safe_text import safe_text
 from seqtui.saving import EXPORTS, WITHOUT_NUMBERS, Saved, needs_torch, require_writer
 from seqtui.tui.prompts import Ask, Choose
+from seqtui.tui.workers import begin
 
 if TYPE_CHECKING:
     from seqtui.tui.editor import Editor
@@ -75,7 +77,7 @@ class Saver:
             self.screen.warn(error.words())
         else:
             self._is_busy, self._quits = True, and_quit
-            self.screen.run_worker(self._write(path, is_sure), group="save")
+            begin(self.screen, partial(self._write, path, is_sure), group="save")
 
     def quits_when_saved(self) -> bool:
         """Whether a save is under way that the program's end now waits for; asked again it does not."""
