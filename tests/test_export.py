@@ -109,6 +109,8 @@ def test_onnx_computes_the_same_for_any_batch(name: str, engine: Engine, tmp_pat
     model = SAMPLES / f"{name}.safetensors"
     assert 0 < told_difference(exported(model, tmp_path / "net.onnx", engine)) < 1e-5
     onnx.checker.check_model(tmp_path / "net.onnx")
+    (batch, *_) = onnx.load(tmp_path / "net.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert batch.dim_param == "batch"
     evaluator = ReferenceEvaluator(str(tmp_path / "net.onnx"))
     assert evaluator.input_names == ["input"]
     assert evaluator.output_names[0] == "output"

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ONNX_PACKAGES = ("onnx", "onnxscript")
 MOST_ONNX_BYTES = 2**31 - 2**20
 """One file of protobuf holds less than 2 GiB, and the graph needs some of that too."""
+BATCH = "batch"
+"""What the first dimension is called where it can be of any size."""
 OUTPUT_SEED = 0
 """Of the few layers that are random in eval mode too."""
 
@@ -179,7 +181,7 @@ def _followed(module: nn.Sequential, sample: torch.Tensor) -> tuple[ExportedProg
 
     batch = sample.repeat(2, *[1] * (sample.dim() - 1)) if sample.shape[:1] == (1,) else sample
     try:
-        return export(module, (batch,), dynamic_shapes=({0: Dim("batch")},), strict=False), ""
+        return export(module, (batch,), dynamic_shapes=({0: Dim(BATCH)},), strict=False), ""
     except Exception:  # noqa: BLE001  any layer may want this very size, and torch says so in many ways
         note = f"its first dimension is always {shape_words(sample.shape[:1])}"
     try:
@@ -207,8 +209,11 @@ def _write_onnx(module: nn.Sequential, sample: torch.Tensor, path: str) -> Copy:
     if sum(tensor.nbytes for tensor in module.parameters()) > MOST_ONNX_BYTES:
         raise EngineError("an .onnx file holds less than 2 GB, and the weights alone are more", hint="Write .pt2.")
     program, note = _followed(module, sample)
+    shapes = None if note else ({0: BATCH},)  # for the name: torch writes s31 without
     try:
-        written = torch.onnx.export(program, input_names=["input"], output_names=["output"], dynamo=True, verbose=False)
+        written = torch.onnx.export(
+            program, input_names=["input"], output_names=["output"], dynamic_shapes=shapes, dynamo=True, verbose=False
+        )
     except Exception as error:
         operator = re.search(r"torch\.ops\.aten\.(\w+)", str(error.__cause__ or error))
         what = f"torch cannot say {operator[1]} in ONNX" if operator else f"torch.onnx: {reason(error)}"
