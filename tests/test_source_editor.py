@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -24,10 +25,11 @@ class Typist:
         """From here on run this; `$1` is the file."""
         self.script.write_text(f'printf %s "$1" > "$0.path"\n{command}\n')
 
-    def open(self) -> Terminal:
+    def open(self, *shell: str) -> Terminal:
+        """The program, in a shell where one is named."""
         env = environment(EDITOR=f"sh {self.script}", TMPDIR=str(self.script.parent))
         env.pop("VISUAL", None)
-        return Terminal(seqtui("open", LENET), env=env)
+        return Terminal([*shell, *seqtui("open", LENET)], env=env)
 
     @property
     def file(self) -> Path:
@@ -96,6 +98,21 @@ def test_an_interrupt_ends_the_editor_alone(tmp_path: Path) -> None:
         typist.edits("true")
         terminal.press("e")
         terminal.sees("Nothing changed.", "q quit")
+
+
+def test_ctrl_z_in_the_editor_brings_the_shell_and_fg_the_editor(tmp_path: Path) -> None:
+    typist = Typist(tmp_path)
+    typist.edits('kill -TSTP 0; echo editing on; sed -i \'s/"tanh1"/"first"/\' "$1"')
+    script = 'set -m; "$@"; echo the shell is back; fg'
+    with typist.open("bash", "--norc", "-c", script, "bash") as terminal:
+        terminal.draws("conv1", "q quit")
+        terminal.press("E")
+        terminal.sees("rename tanh1 first")
+        assert re.search(rb"the shell is back.*editing on.*rename tanh1 first", terminal.output, re.DOTALL)
+        terminal.press("q")
+        terminal.sees("s save", "d discard")
+        terminal.press("d")
+        assert terminal.ends() == 0
 
 
 async def test_from_the_code_and_without_a_terminal_it_says_so() -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
@@ -92,7 +95,7 @@ def _edited(app: App[object], path: str) -> str:
     """
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or DEFAULT_EDITOR
     try:
-        with app.suspend():
+        with app.suspend(), _stopping_with_the_editor():
             status = os.system(f"{command} {shlex.quote(path)}")  # noqa: S605  the user's own command line
     except SuspendNotSupported:
         raise UsageError("there is no terminal here that an editor could have") from None
@@ -105,3 +108,14 @@ def _edited(app: App[object], path: str) -> str:
         raise FileError(f"the file cannot be read again: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError("this is no text in UTF-8") from None
+
+
+@contextmanager
+def _stopping_with_the_editor() -> Iterator[None]:
+    """ctrl+z in the editor stops all that stands before it; here it would wait for the loop, and the shell for us."""
+    handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, handler)
+        signal.siginterrupt(signal.SIGTSTP, False)  # as the loop has it, which `signal` forgets
