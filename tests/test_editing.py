@@ -117,6 +117,17 @@ async def test_yank_cut_and_paste(lenet: Path) -> None:
         assert layers(user)[:2] == ["fc4", "conv1"]
 
 
+async def test_what_was_cut_goes_into_a_sequential_that_is_open(lenet: Path) -> None:
+    async with user_of(lenet) as user:
+        await user.press("j", "space", "space", "greater_than_sign", "l")
+        assert layers(user)[:3] == ["block1", "block1.conv1", "block1.tanh1"]
+        await user.press("j", "j", "j", "j", "x", "g", "j", "p")
+        assert layers(user)[:4] == ["block1", "block1.conv1", "block1.tanh1", "block1.conv2"]
+        assert user.at == "block1.conv2"
+        await user.press("y", "g", "j", "h", "p")  # behind one that is closed
+        assert layers(user)[:2] == ["block1", "conv2"]
+
+
 async def test_several_numbered_layers_are_cut_and_pasted(numbered: Path) -> None:
     def kinds(user: User) -> str:
         return " ".join(layer.kind or "" for layer in user.app.workspace.model.layers)

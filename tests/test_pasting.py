@@ -18,9 +18,9 @@ from seqtui.rows import model_row, rows_below
 from seqtui.tui.commands import COMMANDS, Selection, Yanked, put_by
 
 
-def at(model: ModelSpec, path: str, *marks: str, yanked: Yanked | None = None) -> Selection:
-    rows = rows_below(model_row(model), lambda _: True)
-    return Selection(model, next(row for row in rows if row.path == path), marks, yanked or Yanked())
+def at(model: ModelSpec, path: str, *marks: str, yanked: Yanked | None = None, is_open: bool = False) -> Selection:
+    rows = [model_row(model), *rows_below(model_row(model), lambda _: True)]
+    return Selection(model, next(row for row in rows if row.path == path), marks, yanked or Yanked(), is_open)
 
 
 def after(name: str, chosen: Selection) -> ModelSpec:
@@ -90,6 +90,36 @@ def test_a_cut_layer_with_a_name_is_numbered_among_numbered_ones() -> None:
     model = after("paste", at(two_blocks(), "plain.0", yanked=Yanked(("encoder.fc1",), is_cut=True)))
     assert [path for path in paths(model) if path.startswith("plain")] == ["plain", "plain.0", "plain.1", "plain.2"]
     assert weights(model)[-2:] == ["plain.0", "encoder.fc1"]
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["copied", "moved"])
+@pytest.mark.parametrize(
+    ("action", "here", "order", "cursor"),
+    [
+        ("paste", "decoder", "decoder decoder.fc1 decoder.fc2 decoder.act plain plain.0", "decoder.fc2"),
+        ("paste", "", "decoder decoder.fc1 plain plain.0 plain.1 fc2 act", "fc2"),
+        ("paste.before", "", "fc2 act encoder encoder.fc1", "fc2"),
+    ],
+)
+def test_what_is_open_takes_what_is_pasted_as_it_takes_what_is_added(
+    action: str, here: str, is_cut: bool, order: str, cursor: str
+) -> None:
+    chosen = at(two_blocks(), here, yanked=Yanked(("encoder.fc2", "encoder.act"), is_cut), is_open=True)
+    model = after(action, chosen)
+    assert order in " ".join(paths(model))
+    assert put_by(action, chosen, model) == cursor
+
+
+def test_an_empty_sequential_takes_what_is_pasted() -> None:
+    model = done(two_blocks(), "insert empty Sequential last", "copy empty other")
+    copied = after("paste", at(model, "empty", yanked=Yanked(("encoder.fc1", "plain.0"))))
+    assert paths(copied)[-3:] == ["empty.fc3", "empty.1", "other"]
+    assert weights(copied)[-2:] == ["encoder.fc1", "plain.0"]
+    moved = after("paste", at(model, "empty", yanked=Yanked(("encoder.fc1", "decoder.fc1"), is_cut=True)))
+    assert paths(moved)[-3:] == ["empty.fc1", "empty.fc2", "other"]
+    within = at(done(model, "move other last in empty"), "empty.other", yanked=Yanked(("empty",), is_cut=True))
+    with pytest.raises(EditError, match="empty cannot be moved into itself"):
+        after("paste", within)
 
 
 @pytest.mark.parametrize(

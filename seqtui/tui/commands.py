@@ -55,19 +55,37 @@ class Selection:
     marks: tuple[str, ...] = ()
     """Paths of the layers that are marked, in the order of the model; without any, the cursor's counts."""
     yanked: Yanked = NOTHING
+    is_open: bool = False
+    """Whether what is under the cursor shows what stands in it."""
+
+    @property
+    def here(self) -> str:
+        """The path of the layer under the cursor, or of the one that holds the tensor there; "" for the model."""
+        return self.row.path.rpartition(".")[0] if self.row.tensor else self.row.path
 
     @property
     def path(self) -> str:
-        """The path of the layer under the cursor, or of the one that holds the tensor there. Raises EditError."""
-        path = self.row.path.rpartition(".")[0] if self.row.tensor else self.row.path
-        if not path:
+        """The same, of a layer. Raises EditError for the model itself."""
+        if not self.here:
             raise EditError("this is the model itself; move to one of its layers")
-        return path
+        return self.here
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The marked layers, else the one under the cursor. Raises EditError."""
         return self.marks or (self.path,)
+
+    def place(self, where: Literal["before", "after"]) -> Place:
+        """Where a layer goes that is put before or after the row under the cursor.
+
+        After a container that is open or empty means inside, as in outlines and lists of graphic layers, and at its
+        end, where a Sequential grows; so it does after the model itself. After one that is closed means beside it.
+        """
+        if where == "before":
+            return Place("before", self.here) if self.here else Place("first")
+        layer, is_layer = self.row.layer, self.row.tensor is None
+        is_inside = is_layer and layer.kind == "Sequential" and (self.is_open or not layer.layers)
+        return Place("last", self.here) if is_inside or not self.here else Place("after", self.here)
 
     @property
     def layers(self) -> list[LayerSpec]:
@@ -166,7 +184,7 @@ def _paste(where: Literal["before", "after"]) -> Callable[[Selection], Edit]:
             raise EditError("there is nothing to paste: y yanks layers, x cuts them")
         put = moves if chosen.yanked.is_cut else copies
         paths = chosen.yanked.paths_in(chosen.model)
-        return _batch(put(chosen.model, outermost(paths), Place(where, chosen.path)))
+        return _batch(put(chosen.model, outermost(paths), chosen.place(where)))
 
     return paste
 
@@ -200,7 +218,7 @@ def put_by(name: str, chosen: Selection, model: ModelSpec) -> str:
     if name not in PUTTING:
         return ""
     if name != "copy" and chosen.yanked.is_cut:
-        path = next(path for path in chosen.yanked.paths_in(chosen.model) if path != chosen.path)
+        path = next(path for path in chosen.yanked.paths_in(chosen.model) if path != chosen.here)
         return same_layer(model, path, layer_at(chosen.model, path))
     return first_new(chosen.model, model)
 

@@ -42,7 +42,9 @@ class Editor:
     def chosen(self) -> Selection:
         """What the next edit is about."""
         table = self.screen.table
-        return Selection(self.workspace.model, table.row, table.marked(), self.yanked)
+        return Selection(
+            self.workspace.model, table.row, table.marked(), self.yanked, table.branches.is_open(table.row)
+        )
 
     # Edits
 
@@ -135,11 +137,10 @@ class Editor:
 
     async def ask_kind(self, where: Literal["after", "before"]) -> None:
         """A new layer after or before the one under the cursor."""
-        from seqtui.tui.picker import Picker, offer_at, place_of
+        from seqtui.tui.picker import Picker, offer_at
 
-        row, view = self.screen.table.row, self.workspace.view
-        place = place_of(row, where, self.screen.table.branches.is_open(row))
-        await self._ask(lambda: Picker(view, offer_at(view, place)))
+        view = self.workspace.view
+        await self._ask(lambda: Picker(view, offer_at(view, self.chosen.place(where))))
 
     async def ask_other_kind(self) -> None:
         """Another kind for the layer under the cursor."""

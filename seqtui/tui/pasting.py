@@ -18,13 +18,17 @@ from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.structure_edits import Copy, Move, Rename
 from seqtui.model.tree import is_numbered, joined, layer_at, spots_of, with_changes
 
+EDGES = ("first", "last")
+"""Places that are said of a container, not of a neighbour."""
+
 
 class _Trial:
     """Edits done one after another on the side, and what some layers are called by then."""
 
     def __init__(self, model: ModelSpec, paths: Sequence[str]) -> None:
-        self._model = with_changes(model, dict.fromkeys(paths, _with_own_arguments))
-        self._args = {path: self._model.layer(path).args for path in paths}
+        layers = [path for path in paths if path]
+        self._model = with_changes(model, dict.fromkeys(layers, _with_own_arguments))
+        self._args = {path: self._model.layer(path).args for path in layers}
         self._num_tried = 0
         self.edits: list[Edit] = []
 
@@ -38,7 +42,7 @@ class _Trial:
 
     def path(self, first: str) -> str:
         """Where the layer is now that had a path at first: its arguments are the same object still."""
-        if not self.edits:
+        if not self.edits or not first:
             return first
         return next(path for path, layer in self.model.walk() if layer.args is self._args[first])
 
@@ -48,7 +52,11 @@ def _with_own_arguments(layer: LayerSpec) -> LayerSpec:
 
 
 def copies(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
-    """The edits that copy layers, none inside another, before or after one, in their order and under free names."""
+    """The edits that copy layers, none inside another, to a place, in their order and under free names."""
+    if target.where in EDGES:
+        if not layer_at(model, target.path).layers:
+            return _copies_into(model, paths, target)
+        target = _beside(model, target)
     parent = target.path.rpartition(".")[0]
     there = layer_at(model, parent).layers
     names: list[str] = []
@@ -64,8 +72,28 @@ def copies(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     return trial.edits
 
 
+def _beside(model: ModelSpec, edge: Place) -> Place:
+    """The same place at the edge of a container, said of the layer that stands there."""
+    layers = layer_at(model, edge.path).layers
+    first, last = joined(edge.path, layers[0].name), joined(edge.path, layers[-1].name)
+    return Place("before", first) if edge.where == "first" else Place("after", last)
+
+
+def _copies_into(model: ModelSpec, paths: Sequence[str], container: Place) -> list[Edit]:
+    """The edits that copy layers into an empty container: beside themselves, since a copy has to stand somewhere."""
+    trial = _Trial(model, [*paths, container.path])
+    for path in paths:
+        here = trial.path(path)
+        ((parent, place),) = spots_of(trial.model, [here])
+        name = free_copy_name(layer_at(trial.model, parent).layers, here.rpartition(".")[2])
+        trial.edits.append(Copy(here, name))
+        copy = joined(parent, layer_at(trial.model, parent).layers[place + 1].name)
+        trial.edits.append(Move(copy, Place("last", trial.path(container.path))))
+    return trial.edits
+
+
 def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
-    """The edits that move layers, none inside another, before or after one, in their order.
+    """The edits that move layers, none inside another, to a place, in their order.
 
     One whose name is taken there gets a free one. Raises EditError where there is nothing to move.
     """
@@ -73,9 +101,9 @@ def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     if not moving:
         raise EditError("that is where it stands already")
     trial = _Trial(model, [*moving, target.path])
-    for first in moving if target.where == "before" else reversed(moving):
+    for first in moving if target.where in ("before", "last") else reversed(moving):
         path, goal = trial.path(first), trial.path(target.path)
-        name = _fitting_name(trial.model, path, goal.rpartition(".")[0])
+        name = _fitting_name(trial.model, path, goal if target.where in EDGES else goal.rpartition(".")[0])
         if name != path.rpartition(".")[2]:
             trial.edits.append(Rename(path, name))
             path = joined(path.rpartition(".")[0], name)
@@ -90,7 +118,7 @@ def _fitting_name(model: ModelSpec, path: str, goal: str) -> str:
     if parent == goal or is_numbered(here):  # of a numbered one the name follows from the place
         return name
     taken = {layer.name for layer in here}
-    if is_numbered(there):
+    if there and is_numbered(there):
         return name if name.isdecimal() else next(text for text in map(str, count()) if text not in taken)
     return free_copy_name(there, name, taken - {name})
 

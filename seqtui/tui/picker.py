@@ -30,7 +30,6 @@ from seqtui.model.literals import layer_call
 from seqtui.model.structure_edits import spot_at
 from seqtui.model.tree import layer_at, spot_of
 from seqtui.outlook import outlook
-from seqtui.rows import Row
 from seqtui.safe_text import safe_text
 from seqtui.table import fit
 from seqtui.tui import fuzzy
@@ -69,19 +68,6 @@ class Offer(NamedTuple):
     """What is to be filled in for a kind."""
     do: str
     """What enter does, in a word."""
-
-
-def place_of(row: Row, where: str, is_open: bool) -> Place:
-    """Where a layer goes that is added `after` a row or `before` it.
-
-    After a container that is open or empty means inside, as in outlines and lists of graphic layers, and at its end,
-    where a Sequential grows; so it does after the model itself. After one that is closed means beside it.
-    """
-    path = row.path.rpartition(".")[0] if row.tensor else row.path
-    is_inside = row.tensor is None and row.layer.kind == "Sequential" and (is_open or not row.layer.layers)
-    if where == "before":
-        return Place("before", path) if path else Place("first")
-    return Place("last", path) if is_inside or not path else Place("after", path)
 
 
 def offer_at(view: View, place: Place) -> Offer:
