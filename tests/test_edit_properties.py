@@ -333,7 +333,7 @@ def drawn(data: st.DataObject, model: ModelSpec) -> tuple[Edit, Callable[[Surgeo
             return Untie(tensor), lambda surgeon: surgeon.untie(tensor)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(NETWORKS), st.data())
 def test_random_edits_are_the_same_surgery_and_can_be_undone_redone_written_and_replayed(
     network: Callable[[], nn.Sequential], data: st.DataObject

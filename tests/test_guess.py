@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtui.model.guess import MAX_DEPTH, MAX_GAPS, guess_model
@@ -235,7 +235,6 @@ PART = st.sampled_from(["", "0", "1", "2", "10", "007", "weight", "bias", "a", "
 NAMES = st.lists(st.lists(PART, max_size=5).map(".".join), unique=True, max_size=12)
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_any_names_make_a_tree_that_keeps_them(names: list[str]) -> None:
     model, prefix = guess_names(*names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -121,7 +121,6 @@ ROWS = st.dictionaries(st.sampled_from(TENSOR_NAMES), st.tuples(st.sampled_from(
 LAYER_NAMES = st.sampled_from(["x", "norm", "prelu", "emb", "up", "dw", "gn", "conv"])
 
 
-@settings(deadline=None)
 @given(LAYER_NAMES, ROWS)
 def test_any_shapes_are_guessed_without_failing(name: str, rows: dict[str, tuple[str, Shape]]) -> None:
     found = guess_kind(name, tuple((key, dtype, shape) for key, (dtype, shape) in rows.items()))
@@ -133,7 +132,6 @@ WEIGHTS = st.lists(st.sampled_from([1, 2, 3, 4, 6, 40]), min_size=1, max_size=5)
 BIASES = st.none() | st.sampled_from([1, 2, 3, 4, 6, 12, 40])
 
 
-@settings(deadline=None)
 @given(LAYER_NAMES, WEIGHTS, BIASES)
 def test_torch_makes_any_weight_and_bias_from_their_guess(name: str, weight: Shape, bias: int | None) -> None:
     shapes: dict[str, Shape] = {"weight": weight} | ({} if bias is None else {"bias": (bias,)})

@@ -175,7 +175,7 @@ STEPS = (
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([*STEPS, *["undo", "redo", "save"] * 3]), min_size=3, max_size=14))
 def test_whatever_is_done_between_saves_comes_back(tmp_path: Path, steps: list[str]) -> None:
     file = Path(shutil.copy(SAMPLES / "lenet5.safetensors", tmp_path / f"{os.urandom(8).hex()}.safetensors"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from edited import named
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtui.errors import EditError
@@ -78,7 +78,6 @@ edits = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(edits, st.sampled_from(["undo", "redo"])), max_size=12))
 def test_whatever_was_done_comes_back(actions: list[Edit | str]) -> None:
     history, records = History(START), []

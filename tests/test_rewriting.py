@@ -167,7 +167,7 @@ def test_what_no_edit_does_is_refused(before: ModelSpec, old: str, new: str, sen
     assert sentence in caught.value.message
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(NETWORKS), st.data())
 def test_any_change_of_the_code_is_found_again(network: Callable[[], nn.Sequential], data: st.DataObject) -> None:
     torch.set_num_threads(1)

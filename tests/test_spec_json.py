@@ -104,7 +104,7 @@ INPUTS = some.builds(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     some.lists(LAYERS, max_size=4, unique_by=lambda layer: layer.name),
     some.lists(INPUTS, max_size=2, unique_by=lambda given: given.name),

@@ -172,7 +172,7 @@ def test_numbers_beyond_float32_in_a_large_float64_tensor() -> None:
     st.sampled_from([0, 1 << 23]),
     st.integers(0, 1 << 32),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_same_whatever_the_chunks(
     dtype: str, pairs: int, chunk: int, sorted_limit: int, threaded: int, seed: int
 ) -> None:

@@ -148,7 +148,7 @@ def stored(draw: st.DrawFn) -> tuple[MemorySource, np.ndarray[tuple[int, ...], n
 
 
 @given(stored(), st.data(), st.sampled_from([1, 16, 4096]), st.sampled_from([1, 64, 1 << 22]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_slice_of_anything_is_numpys(
     tensor: tuple[MemorySource, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
     data: st.DataObject,
