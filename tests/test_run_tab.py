@@ -457,6 +457,18 @@ async def test_a_run_that_waits_is_cancelled_at_once_and_what_hangs_is_ended() -
         await user.sees("Output  1×10", "torch ready")
 
 
+async def test_an_idle_process_that_is_killed_is_told_unasked() -> None:
+    async with user_of("lenet5") as user:
+        await user.run()
+        await user.sees("torch ready")
+        process = user.app.workspace.engine._process
+        assert process is not None
+        process.kill()
+        await user.sees("torch ended")
+        await user.run()
+        await user.sees("output equal to the run before", "torch ready")
+
+
 async def test_a_save_that_needs_torch_waits_for_the_run_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes((SAMPLES / "lenet5.safetensors").read_bytes())

@@ -78,8 +78,7 @@ class Engine:
     """torch in a process of its own. One request at a time; the others wait for their turn."""
 
     def __init__(self) -> None:
-        self.state: State = ""
-        """May be read from any thread."""
+        self._state: State = ""
         self._guard = Condition()
         """Held for a moment by whoever reads or changes what stands below; told when the line moves."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -94,6 +93,13 @@ class Engine:
         self._unwanted: list[Request] = []
         """Those that were cancelled before they were asked."""
         self._is_closed = False
+
+    @property
+    def state(self) -> State:
+        """What the process does. May be read from any thread."""
+        process = self._process
+        is_gone = self._state == "ready" and process is not None and process.poll() is not None
+        return "ended" if is_gone else self._state
 
     def ask(self, request: Request, told: Told | None = None) -> object:
         """The answer, however long it takes: call it from a thread. `told` hears, in that thread, how far it is.
@@ -110,7 +116,7 @@ class Engine:
                 self._send(process, request)
                 while isinstance(answer := self._receive(process), Progress):
                     if answer != IMPORTING:
-                        self.state = "busy"
+                        self._state = "busy"
                     if told is not None:
                         told(answer)
             except BaseException:  # also what `told` raises: an answer is under way that nobody wants
@@ -119,7 +125,7 @@ class Engine:
             with self._guard:
                 self._asked = None
                 is_gone = self._is_killed or isinstance(answer, LastWords)
-                self.state = "ended" if is_gone else "ready"
+                self._state = "ended" if is_gone else "ready"
             if is_gone:
                 self._let_go()
         answer = answer.error if isinstance(answer, LastWords) else answer
@@ -194,17 +200,17 @@ class Engine:
             self._require_wanted(place)
             self._asked = place
             if self._process is None:
-                self.state = "starting"
+                self._state = "starting"
                 self._words, self._process = _start()
             else:
-                self.state = "busy"
+                self._state = "busy"
             return self._process
 
     def _kill(self) -> None:
         """End the process where there is one; whoever has the turn lets go of it. Only under the guard."""
         if self._process is not None:
             self._is_killed = True
-            self.state = "ended"
+            self._state = "ended"
             _kill(self._process)
 
     def _send(self, process: subprocess.Popen[bytes], request: Request) -> None:
@@ -254,7 +260,7 @@ class Engine:
             _kill(process)
         if process is None or words is None:
             return
-        self.state = "ended"
+        self._state = "ended"
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(MOMENT)
         for pipe in (process.stdin, process.stdout, words):

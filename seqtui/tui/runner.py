@@ -80,6 +80,7 @@ class Runner:
         """The run that is under way."""
         self._asked: list[Asking] = []
         """All that torch is asked now, in that order."""
+        screen.set_interval(1, self._look)
 
     @property
     def runs(self) -> Runs:
@@ -134,6 +135,11 @@ class Runner:
         else:
             self.screen.torch = STATE_WORDS[self.workspace.engine.state]
         self.screen.write_keys()
+
+    def _look(self) -> None:
+        """A process that has nothing to do can end too: somebody, or a system without memory, may kill it."""
+        if self.screen.torch and not self._asked:
+            self._show_state()
 
     @property
     def is_busy(self) -> bool:
