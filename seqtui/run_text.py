@@ -50,7 +50,7 @@ GIVEN_UP = (MIN, MAX, STD, OUTPUT, TIME, MEAN, ZEROS, BAR)
 """Columns in the order in which they are left out where there is no room."""
 
 CELLS: Mapping[Column, Callable[[LayerRun, RunResult], str]] = {
-    LAYER: lambda layer, _: "  " * layer.path.count(".") + safe_text(layer.path.rpartition(".")[2]),
+    LAYER: lambda layer, result: layer_words(layer, result),
     OUTPUT: lambda layer, _: shape_words(layer.output),
     TIME: lambda layer, _: time_words(layer.seconds),
     MEAN: lambda layer, _: number_words(layer.mean),
@@ -142,6 +142,13 @@ def layer_lines(result: RunResult, width: int | None = None) -> list[list[Piece]
         style: Style = "red" if layer.is_nan_born else ""
         lines.append([Piece(text, style) for text in table.layout.line(row)])
     return lines
+
+
+def layer_words(layer: LayerRun, result: RunResult) -> str:
+    """A layer's name, moved in by its depth, and whether it was off."""
+    parent, _, name = layer.path.rpartition(".")
+    indent = "  " * (parent.count(".") + bool(parent))
+    return f"{indent}{safe_text(name)}{'  off' if layer.path in result.off else ''}"
 
 
 def zeros_words(layer: LayerRun) -> str:

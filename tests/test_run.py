@@ -102,6 +102,7 @@ def test_a_layer_that_is_off_hands_on_what_arrives(path: Path) -> None:
     assert paths == ["features", *(f"features.{number}" for number in range(4)), "drop", "head"]
     assert layer_of(result, "head")[1:3] == layer_of(result, "drop")[1:3] == layer_of(result, "features")[1:3]
     assert layer_of(result, "head").mean == layer_of(result, "features").mean
+    assert result.off == {"drop", "head"}
 
 
 def test_training_leaves_the_model_as_it_was(path: Path) -> None:

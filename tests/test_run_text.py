@@ -81,6 +81,11 @@ def test_a_run_in_eval_mode() -> None:
     )
 
 
+def test_a_layer_that_was_off_says_so() -> None:
+    lines = text(result(layer("body"), layer("body.drop"), layer("act"), off=frozenset({"body.drop"}))).split("\n")
+    assert [line.split("  2×4")[0].rstrip() for line in lines[3:6]] == ["body", "  drop  off", "act"]
+
+
 def test_a_run_of_several_passes_with_gradients() -> None:
     norms = {"weight": Gradient(2.5, ""), "bias": Gradient(1e-9, "vanishing")}
     found = result(

@@ -201,6 +201,8 @@ class RunResult(NamedTuple):
     given_inf: int = 0
     with_backward: bool = False
     """Whether gradients were asked for: on meta there are none all the same."""
+    off: frozenset[str] = frozenset()
+    """Paths of the layers that were off: what went in came out."""
 
 
 MOST_VALUES = 1000

@@ -80,6 +80,7 @@ def forward(request: Forward, workbench: Workbench) -> RunResult:
         given_nan=outputs.given.nan,
         given_inf=outputs.given.inf,
         with_backward=settings.with_backward,
+        off=frozenset(path for path, layer in request.subject.model.walk() if not layer.enabled),
     )
 
 
