@@ -306,6 +306,7 @@ def test_globs_and_several_names() -> None:
         (["summary", LENET, "--input", "x"], 2, "'x' is no input shape"),
         (["summary", LENET, "--depth", "x"], 2, "'x' is no number of levels"),
         (["open", LENET, "--device", " "], 2, "--device takes the name of a device"),
+        (["open", LENET, "--device", "cuda:x"], 5, "there is no device cuda:x here"),
         (["sumary", LENET], 2, "sumary is neither a verb nor a file"),
         (["weights", LENET, "nope"], 2, f"{LENET}: no tensor is called nope"),
         (["weights", LENET, "nope*"], 2, f"{LENET}: no tensor is called nope*"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Never
 
 from seqtui import __version__
-from seqtui.errors import UsageError
+from seqtui.errors import EngineError, UsageError
+from seqtui.safe_text import safe_text
 
 
 class Parser(argparse.ArgumentParser):
@@ -200,10 +202,16 @@ def _add_dtype(verb: argparse.ArgumentParser, words: str) -> None:
 
 
 def parse_device(text: str) -> str:
-    """torch's word for a device, written in any case. Raises UsageError where none is named."""
-    if not text.strip():
-        raise UsageError("--device takes the name of a device", hint="Such as cpu, cuda:0 or meta.")
-    return text.strip().lower()
+    """torch's word for a device, written in any case. Whether it is there torch alone knows, much later.
+
+    Raises UsageError where none is named, EngineError for a word that never is one.
+    """
+    device = text.strip().lower()
+    if not device:
+        raise UsageError("--device takes the name of a device", hint=f"Such as {DEVICES}.")
+    if not re.fullmatch(r"(cpu|cuda|mps|xpu|meta)(:[0-9]{1,3})?", device):
+        raise EngineError(f"there is no device {safe_text(device)} here", hint=f"Devices are {DEVICES}.")
+    return device
 
 
 def _whole(what: str, least: int = 0) -> Callable[[str], int]:
