@@ -20,7 +20,8 @@ def test_the_cpu_is_always_there_with_its_memory() -> None:
     cpu = FOUND["cpu"]
     assert cpu.label
     assert not cpu.absent
-    assert cpu.total == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert cpu.total is not None
+    assert cpu.total <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # less in a container
     assert cpu.free is not None
     assert 0 < cpu.free < cpu.total
 

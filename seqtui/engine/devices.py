@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from seqtui.engine.main_memory import main_memory
 from seqtui.engine.refusal import reason
 from seqtui.engine.requests import Device, Devices
 from seqtui.engine.workbench import Workbench
@@ -50,7 +50,7 @@ def require_device(name: str | torch.device) -> torch.device:
 
 
 def _all_devices() -> Iterator[Device]:
-    free, total = _memory()
+    free, total = main_memory()
     yield Device("cpu", _processor(), free, total, "")
     for kind in ACCELERATORS:
         yield from _accelerators(kind)
@@ -93,14 +93,3 @@ def _processor() -> str:
             if name.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _memory() -> tuple[int | None, int | None]:
-    """(free, total) bytes of main memory; None where the system does not tell."""
-    with contextlib.suppress(OSError, KeyError, ValueError), open("/proc/meminfo", encoding="ascii") as lines:
-        rows = dict(line.split(":", 1) for line in lines)
-        free, total = (int(rows[name].split()[0]) * 1024 for name in ("MemAvailable", "MemTotal"))
-        return free, total
-    with contextlib.suppress(OSError, ValueError):
-        return None, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None, None
