@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from dataclasses import replace
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import pytest
 from edited import checkpoint, done, model_of, named, nested, numbered, paths, sources
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from seqtui.errors import EditError
 from seqtui.model.edit import Edit, NothingToDoError
 from seqtui.model.edits import Batch, parse_edits
+from seqtui.model.language import Place
 from seqtui.model.problems import concrete
-from seqtui.model.spec import ModelSpec
+from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.structure_edits import spot_at
+from seqtui.model.tree import layer_at, outermost
 from seqtui.rows import model_row, rows_below
 from seqtui.tui.commands import COMMANDS, Selection, Yanked, put_by
+from seqtui.tui.pasting import copies, moves
 
 
 def at(model: ModelSpec, path: str, *marks: str, yanked: Yanked | None = None, is_open: bool = False) -> Selection:
@@ -112,14 +121,122 @@ def test_what_is_open_takes_what_is_pasted_as_it_takes_what_is_added(
 
 def test_an_empty_sequential_takes_what_is_pasted() -> None:
     model = done(two_blocks(), "insert empty Sequential last", "copy empty other")
-    copied = after("paste", at(model, "empty", yanked=Yanked(("encoder.fc1", "plain.0"))))
-    assert paths(copied)[-3:] == ["empty.fc3", "empty.1", "other"]
-    assert weights(copied)[-2:] == ["encoder.fc1", "plain.0"]
+    copied = after("paste", at(model, "empty", yanked=Yanked(("encoder.fc1", "encoder.fc2", "plain.0"))))
+    assert paths(copied)[-4:] == ["empty.fc1", "empty.fc2", "empty.0", "other"]
+    assert weights(copied)[-3:] == ["encoder.fc1", "encoder.fc2", "plain.0"]
     moved = after("paste", at(model, "empty", yanked=Yanked(("encoder.fc1", "decoder.fc1"), is_cut=True)))
     assert paths(moved)[-3:] == ["empty.fc1", "empty.fc2", "other"]
     within = at(done(model, "move other last in empty"), "empty.other", yanked=Yanked(("empty",), is_cut=True))
     with pytest.raises(EditError, match="empty cannot be moved into itself"):
         after("paste", within)
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["copied", "moved"])
+@pytest.mark.parametrize(
+    ("action", "here", "order"),
+    [
+        ("paste", "decoder", "decoder.fc1 decoder.0 decoder.1"),
+        ("paste.before", "decoder.fc1", "decoder.0 decoder.1 decoder.fc1"),
+        ("paste", "", "plain 0 1"),
+        ("paste", "empty", "empty.0 empty.1"),
+    ],
+)
+def test_numbered_layers_go_among_named_ones(action: str, here: str, order: str, is_cut: bool) -> None:
+    model = done(two_blocks(), "insert empty Sequential first")
+    changed = after(action, at(model, here, yanked=Yanked(("plain.0", "plain.1"), is_cut), is_open=True))
+    assert order in " ".join(path for path in paths(changed) if not path.startswith("plain."))
+
+
+def test_a_block_is_pasted_beside_itself_though_it_is_open() -> None:
+    copied = after("paste", at(two_blocks(), "decoder", yanked=Yanked(("decoder",)), is_open=True))
+    assert [layer.name for layer in copied.layers] == ["encoder", "decoder", "decoder2", "plain"]
+    both = Yanked(("encoder", "decoder"), is_cut=True)
+    moved = after("paste", at(two_blocks(), "encoder", yanked=both, is_open=True))
+    assert [layer.name for layer in moved.layers] == ["encoder", "decoder", "plain"]
+
+
+# Against lists
+
+
+@dataclass
+class Node:
+    """A layer as it is found again: by its mark, and by the nodes in it."""
+
+    mark: object
+    inside: list[Node]
+
+
+def block(name: str, *layers: LayerSpec) -> LayerSpec:
+    return LayerSpec(name, "Sequential", layers=layers)
+
+
+def leaf(name: str, mark: int, is_called: bool = True) -> LayerSpec:
+    return LayerSpec(name, "Dropout", {"p": mark}, is_called=is_called)
+
+
+BLOCKS = ModelSpec(
+    block(
+        "",
+        block("encoder", leaf("fc1", 1), leaf("act", 2), leaf("fc2", 3), block("empty")),
+        block("decoder", leaf("fc1", 4), leaf("fc2", 5), leaf("stray", 6, is_called=False)),
+        block("plain", leaf("0", 7), block("1", leaf("0", 8), leaf("1", 9)), leaf("2", 10)),
+        leaf("head1", 11),
+    )
+)
+
+
+def nodes(layer: LayerSpec) -> Node:
+    return Node(layer.args.get("p"), [nodes(child) for child in layer.layers])
+
+
+def by_lists(model: ModelSpec, moved: Sequence[str], target: Place, is_cut: bool) -> Node:
+    """The same as `moves` and `copies`, of plain lists."""
+    root = nodes(model.root)
+
+    def find(path: str) -> Node:
+        parent, _, name = path.rpartition(".")
+        names = [layer.name for layer in layer_at(model, parent).layers]
+        return find(parent).inside[names.index(name)] if path else root
+
+    parent, place = spot_at(model, target)
+    goal, mark = find(parent), Node("here", [])
+    chosen = [find(path) for path in moved if not is_cut or path != target.path]
+    holders = [find(path.rpartition(".")[0]) for path in moved]
+    coming = chosen if is_cut else deepcopy(chosen)
+    goal.inside.insert(place, mark)
+    for holder in holders if is_cut else []:
+        holder.inside = [node for node in holder.inside if not any(node is other for other in chosen)]
+    at = next(at for at, node in enumerate(goal.inside) if node is mark)
+    goal.inside[at : at + 1] = coming
+    return root
+
+
+PATHS = [path for path, _ in BLOCKS.walk()]
+EDGES = [Place(where, path) for where in ("first", "last") for path in ("", "encoder.empty", "decoder", "plain")]
+PLACES = [*EDGES, *(Place(where, path) for where in ("before", "after") for path in PATHS)]
+
+
+@given(
+    st.sets(st.sampled_from([path for path in PATHS if path != "decoder.stray"]), min_size=1, max_size=5),
+    st.sampled_from(PLACES),
+    st.booleans(),
+)
+def test_whatever_is_put_anywhere_stands_there_in_its_order(chosen: set[str], target: Place, is_cut: bool) -> None:
+    moved = outermost([path for path in PATHS if path in chosen])
+    goal = spot_at(BLOCKS, target).parent
+    try:
+        edits = (moves if is_cut else copies)(BLOCKS, moved, target)
+        changed = Batch(tuple(edits)).apply(BLOCKS)
+    except EditError as error:
+        into_itself = any(f"{goal}.".startswith(f"{path}.") for path in moved)
+        num_numbers = sum(path.rpartition(".")[2].isdecimal() for path in moved)
+        assert (  # noqa: PT017
+            (into_itself and "into itself" in error.message)
+            or (is_cut and moved == [target.path])
+            or (is_cut and num_numbers > 1 and re.search(r"is a layer [a-z.]*\d already", error.message))
+        ), error.message
+        return
+    assert nodes(changed.root) == by_lists(BLOCKS, moved, target, is_cut)
 
 
 @pytest.mark.parametrize(

@@ -183,8 +183,9 @@ def _paste(where: Literal["before", "after"]) -> Callable[[Selection], Edit]:
         if not chosen.yanked.paths:
             raise EditError("there is nothing to paste: y yanks layers, x cuts them")
         put = moves if chosen.yanked.is_cut else copies
-        paths = chosen.yanked.paths_in(chosen.model)
-        return _batch(put(chosen.model, outermost(paths), chosen.place(where)))
+        paths = outermost(chosen.yanked.paths_in(chosen.model))
+        place = Place(where, chosen.here) if chosen.here in paths else chosen.place(where)  # never inside itself
+        return _batch(put(chosen.model, paths, place))
 
     return paste
 

@@ -5,9 +5,9 @@ In a numbered Sequential every one of them gives the others new names, so they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 from typing import NamedTuple
 
 from seqtui.errors import EditError
@@ -15,11 +15,8 @@ from seqtui.model.edit import Edit
 from seqtui.model.language import Place
 from seqtui.model.layer_names import free_copy_name
 from seqtui.model.spec import LayerSpec, ModelSpec
-from seqtui.model.structure_edits import Copy, Move, Rename
-from seqtui.model.tree import is_numbered, joined, layer_at, spots_of, with_changes
-
-EDGES = ("first", "last")
-"""Places that are said of a container, not of a neighbour."""
+from seqtui.model.structure_edits import Copy, Move, Rename, spot_at
+from seqtui.model.tree import ANY_NAME, is_numbered, joined, layer_at, spots_of, with_changes
 
 
 class _Trial:
@@ -52,44 +49,56 @@ def _with_own_arguments(layer: LayerSpec) -> LayerSpec:
 
 
 def copies(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
-    """The edits that copy layers, none inside another, to a place, in their order and under free names."""
-    if target.where in EDGES:
-        if not layer_at(model, target.path).layers:
-            return _copies_into(model, paths, target)
-        target = _beside(model, target)
-    parent = target.path.rpartition(".")[0]
-    there = layer_at(model, parent).layers
+    """The edits that copy layers, none inside another, to a place, in their order and under free names.
+
+    Raises EditError where one of several would be copied into itself, with what is copied there.
+    """
+    start = _after_what_stays(model, target)
+    if (inside := _around(paths, start)) and len(paths) > 1:
+        raise EditError(f"{inside} cannot be copied into itself together with others")
+    trial = _Trial(model, [*paths, start.path])
+    if start.where == "first":
+        start = _copy_to_the_front(trial, paths[0], start.path)
+        paths = paths[1:]
+    there = layer_at(trial.model, start.path.rpartition(".")[0]).layers
     names: list[str] = []
     for path in paths:
         names.append(free_copy_name(there, path.rpartition(".")[2], names))
-    trial = _Trial(model, [*paths, target.path])
     for path, name in reversed([*zip(paths, names, strict=True)]):
-        trial.edits.append(Copy(trial.path(path), name, target.path))
-    if target.where == "before":
-        ((_, place),) = spots_of(model, [target.path])
-        last = layer_at(trial.model, parent).layers[place + len(paths)]
-        trial.edits.append(Move(target.path, Place("after", joined(parent, last.name))))
+        trial.edits.append(Copy(trial.path(path), name, start.path))
     return trial.edits
 
 
-def _beside(model: ModelSpec, edge: Place) -> Place:
-    """The same place at the edge of a container, said of the layer that stands there."""
-    layers = layer_at(model, edge.path).layers
-    first, last = joined(edge.path, layers[0].name), joined(edge.path, layers[-1].name)
-    return Place("before", first) if edge.where == "first" else Place("after", last)
+def _after_what_stays(model: ModelSpec, target: Place, moving: Sequence[str] = ()) -> Place:
+    """The same place, said of the nearest layer above it that does not move: after that, or first where there is none.
+
+    So layers can be put there one by one, the last one first, and none that comes changes the number of the next.
+    """
+    parent, place = spot_at(model, target)
+    for layer in reversed(layer_at(model, parent).layers[:place]):
+        if (path := joined(parent, layer.name)) not in moving:
+            return Place("after", path)
+    return Place("first", parent)
 
 
-def _copies_into(model: ModelSpec, paths: Sequence[str], container: Place) -> list[Edit]:
-    """The edits that copy layers into an empty container: beside themselves, since a copy has to stand somewhere."""
-    trial = _Trial(model, [*paths, container.path])
-    for path in paths:
-        here = trial.path(path)
-        ((parent, place),) = spots_of(trial.model, [here])
-        name = free_copy_name(layer_at(trial.model, parent).layers, here.rpartition(".")[2])
-        trial.edits.append(Copy(here, name))
-        copy = joined(parent, layer_at(trial.model, parent).layers[place + 1].name)
-        trial.edits.append(Move(copy, Place("last", trial.path(container.path))))
-    return trial.edits
+def _copy_to_the_front(trial: _Trial, path: str, container: str) -> Place:
+    """Copy a layer to where nothing stands before it: beside itself, since a copy goes after a layer, and then there.
+
+    Returns the place after it.
+    """
+    here, _, own = path.rpartition(".")
+    layers, there = layer_at(trial.model, here).layers, layer_at(trial.model, container).layers
+    names = {layer.name for layer in layers}
+    ((_, place),) = spots_of(trial.model, [path])
+    trial.edits.append(Copy(path, ANY_NAME if is_numbered(layers) else _crossing_name(there, own, names)))
+    copy = layer_at(trial.model, here).layers[place + 1].name
+    trial.edits.append(Move(joined(here, copy), Place("first", trial.path(container))))
+    goal = trial.path(container)
+    front, *others = layer_at(trial.model, goal).layers
+    name = front.name if is_numbered([front, *others]) else free_copy_name(others, own)
+    if name != front.name:
+        trial.edits.append(Rename(joined(goal, front.name), name))
+    return Place("after", joined(goal, name))
 
 
 def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
@@ -100,27 +109,57 @@ def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     moving = [path for path in paths if path != target.path]
     if not moving:
         raise EditError("that is where it stands already")
-    trial = _Trial(model, [*moving, target.path])
-    for first in moving if target.where in ("before", "last") else reversed(moving):
-        path, goal = trial.path(first), trial.path(target.path)
-        name = _fitting_name(trial.model, path, goal if target.where in EDGES else goal.rpartition(".")[0])
+    start = _after_what_stays(model, target, moving)
+    if inside := _around(moving, start):
+        raise EditError(f"{inside} cannot be moved into itself")
+    trial = _Trial(model, [*moving, start.path])
+    for first, wanted in reversed([*zip(moving, _wanted_names(model, moving, _container(start)), strict=True)]):
+        path, goal = trial.path(first), trial.path(start.path)
+        place = Place(start.where, goal)
+        name = _fitting_name(trial.model, path, wanted, _container(place))
         if name != path.rpartition(".")[2]:
             trial.edits.append(Rename(path, name))
             path = joined(path.rpartition(".")[0], name)
-        trial.edits.append(Move(path, Place(target.where, goal)))
+        trial.edits.append(Move(path, place))
     return trial.edits
 
 
-def _fitting_name(model: ModelSpec, path: str, goal: str) -> str:
-    """A name under which a layer can go to another Sequential: its own where that is free there."""
+def _container(place: Place) -> str:
+    """The path of what holds a place after a layer or at the front."""
+    return place.path if place.where == "first" else place.path.rpartition(".")[0]
+
+
+def _around(paths: Sequence[str], place: Place) -> str:
+    """The path of the layer that holds a place; empty where none of them does."""
+    return next((path for path in paths if f"{_container(place)}.".startswith(f"{path}.")), "")
+
+
+def _wanted_names(model: ModelSpec, paths: Sequence[str], goal: str) -> list[str]:
+    """Names for layers that come to a Sequential together: their own for as many as can have it."""
+    there = layer_at(model, goal).layers
+    own = [path.rpartition(".")[2] for path in paths]
+    taken = {layer.name for layer in there if joined(goal, layer.name) not in paths}
+    names: list[str] = []
+    for name in own:
+        names.append(name if name not in taken else free_copy_name(there, name, {*own, *names}))
+        taken.add(names[-1])
+    return names
+
+
+def _fitting_name(model: ModelSpec, path: str, wanted: str, goal: str) -> str:
+    """A name under which a layer can go to another Sequential: the wanted one where it can be."""
     parent, _, name = path.rpartition(".")
     here, there = layer_at(model, parent).layers, layer_at(model, goal).layers
     if parent == goal or is_numbered(here):  # of a numbered one the name follows from the place
         return name
-    taken = {layer.name for layer in here}
-    if there and is_numbered(there):
-        return name if name.isdecimal() else next(text for text in map(str, count()) if text not in taken)
-    return free_copy_name(there, name, taken - {name})
+    return _crossing_name(there, wanted, {layer.name for layer in here} - {name})
+
+
+def _crossing_name(there: Sequence[LayerSpec], wanted: str, taken: Collection[str]) -> str:
+    """A name that is free where a layer goes and not taken where it comes from: the wanted one where it can be."""
+    if not there or not is_numbered(there):
+        return free_copy_name(there, wanted, taken)
+    return next(name for name in chain([wanted], map(str, count())) if name.isdecimal() and name not in taken)
 
 
 class _Run(NamedTuple):
