@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,15 @@ def group(root: Path, folder: str, limit: str, used: int, cache: int, version: i
     place.mkdir(parents=True, exist_ok=True)
     (place / names[0]).write_text(f"{limit}\n")
     (place / names[1]).write_text(f"{used}\n")
-    stat = {"anon": 1, "inactive_file": cache, "total_inactive_file": cache}
-    (place / "memory.stat").write_text("".join(f"{name} {count}\n" for name, count in stat.items()))
+    counts = STATS[version].format(read_once=cache // 2, read_often=cache - cache // 2)
+    (place / "memory.stat").write_text(counts)
+
+
+STATS = {
+    1: "active_file 7\ninactive_file 7\ntotal_inactive_file {read_once}\ntotal_active_file {read_often}\n",
+    2: "anon 1\ninactive_file {read_once}\nactive_file {read_often}\n",
+}
+"""Of the older version the group's own entries leave out the groups inside it."""
 
 
 def test_without_groups_it_is_the_machine(tmp_path: Path) -> None:
@@ -65,6 +73,22 @@ def test_in_a_container_that_has_another_name_for_its_group(tmp_path: Path) -> N
 
 
 def test_a_limit_beyond_the_machine_is_none(tmp_path: Path) -> None:
-    root = machine(tmp_path, proc__self__cgroup="4:memory:/\nno line at all\n")
+    root = machine(tmp_path, proc__self__cgroup="no line at all\n4:memory:/\n")
     group(root, "memory", str(2**63 - 4096), GIB, 0, version=1)
     assert main_memory(root) == Memory(40 * GIB, 64 * GIB)
+
+
+def test_a_group_that_tells_nothing_of_its_caches_keeps_its_limit(tmp_path: Path) -> None:
+    root = machine(tmp_path, proc__self__cgroup="no line at all\n0::/job\n")
+    group(root, "job", str(8 * GIB), 7 * GIB, 0)
+    (root / "sys/fs/cgroup/job/memory.stat").unlink()
+    assert main_memory(root) == Memory(GIB, 8 * GIB)
+
+
+def test_a_limit_on_addresses_counts_what_the_process_has_of_them(tmp_path: Path) -> None:
+    row = "Max address space         {0}           {0}           bytes     \n"
+    pages = GIB // os.sysconf("SC_PAGE_SIZE")
+    files = {"proc__self__statm": f"{pages} 5 4 1 0 3 0\n", "proc__self__limits": row.format(8 * GIB)}
+    assert main_memory(machine(tmp_path, **files)) == Memory(7 * GIB, 8 * GIB)
+    files["proc__self__limits"] = row.format("unlimited")
+    assert main_memory(machine(tmp_path, **files)) == Memory(40 * GIB, 64 * GIB)

@@ -1,6 +1,6 @@
 """Main memory: what the machine has, and what a container or a batch system leaves of it to this process.
 
-Beyond such a limit the system kills the process, however much the machine has free.
+Beyond such a limit the system kills the process or gives it nothing more, however much the machine has free.
 """
 
 from __future__ import annotations
@@ -27,20 +27,29 @@ class Control(NamedTuple):
     folder: str
     limit: str
     usage: str
-    cache: str
-    """The entry of memory.stat that counts what was read from files, and gives way."""
+    caches: tuple[str, ...]
+    """The entries of memory.stat that count what was read from files, and gives way."""
 
 
 CONTROLS = (
-    Control("", "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-    Control("memory", "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    Control("", "sys/fs/cgroup", "memory.max", "memory.current", ("inactive_file", "active_file", "slab_reclaimable")),
+    Control(
+        "memory",
+        "sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        ("total_inactive_file", "total_active_file"),
+    ),
 )
 """Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst."""
 
 
 def main_memory(root: Path = Path("/")) -> Memory:
-    """That of the machine whose files lie under `root`, or of the tightest group that this process is in."""
-    known = [_of_machine(root), *_of_groups(root)]
+    """That of the machine whose files lie under `root`, or what the tightest limit on this process leaves of it.
+
+    What is free and what there is in all may follow from two limits.
+    """
+    known = [_of_machine(root), *_of_address_space(root), *_of_groups(root)]
     free = min((memory.free for memory in known if memory.free is not None), default=None)
     return Memory(free, min((memory.total for memory in known if memory.total is not None), default=None))
 
@@ -55,14 +64,23 @@ def _of_machine(root: Path) -> Memory:
     return Memory(None, None)
 
 
+def _of_address_space(root: Path) -> Iterator[Memory]:
+    """What `ulimit -v` leaves, by which some batch systems hold a job: addresses, not bytes in use."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        rows = (root / "proc/self/limits").read_text("ascii").splitlines()
+        limit = int(next(row for row in rows if row.startswith("Max address space")).split()[3])
+        pages = int((root / "proc/self/statm").read_text("ascii").split()[0])
+        yield Memory(max(0, limit - pages * os.sysconf("SC_PAGE_SIZE")), limit)
+
+
 def _of_groups(root: Path) -> Iterator[Memory]:
     """What each group with a limit may take, and has left: the process's own, and all around it.
 
     Inside a container the path may be one that only the machine outside knows; its own files are the outermost then.
     """
     paths: dict[str, Path] = {}
-    with contextlib.suppress(OSError, ValueError):
-        for line in (root / "proc/self/cgroup").read_text("utf-8").splitlines():
+    for line in _lines(root / "proc/self/cgroup"):
+        with contextlib.suppress(ValueError):
             _, names, path = line.split(":", 2)
             paths |= dict.fromkeys(names.split(","), Path(path.lstrip("/")))
     for control in CONTROLS:
@@ -74,5 +92,12 @@ def _of_groups(root: Path) -> Iterator[Memory]:
 
 def _of_group(folder: Path, control: Control) -> Memory:
     limit, used = (int((folder / name).read_text("ascii")) for name in (control.limit, control.usage))
-    counts = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-    return Memory(max(0, limit - used + int(counts.get(control.cache, 0))), limit)
+    counts = dict(line.partition(" ")[::2] for line in _lines(folder / "memory.stat"))
+    return Memory(max(0, limit - used + sum(int(counts.get(name, 0)) for name in control.caches)), limit)
+
+
+def _lines(path: Path) -> list[str]:
+    """Those of a file, none where it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.read_text("utf-8").splitlines()
+    return []
