@@ -209,7 +209,7 @@ def parse_device(text: str) -> str:
     device = text.strip().lower()
     if not device:
         raise UsageError("--device takes the name of a device", hint=f"Such as {DEVICES}.")
-    if not re.fullmatch(r"(cpu|cuda|mps|xpu|meta)(:[0-9]{1,3})?", device):
+    if not re.fullmatch(DEVICE, device):
         raise EngineError(f"there is no device {safe_text(device)} here", hint=f"Devices are {DEVICES}.")
     return device
 
@@ -226,6 +226,9 @@ def _whole(what: str, least: int = 0) -> Callable[[str], int]:
 
 
 DEVICES = "cpu, cuda:0, mps, xpu or meta"
+DEVICE = r"cpu|meta|mps(:0)?|(cuda|xpu)(:(0|[1-9][0-9]?))?"
+"""torch holds the number of a device in a byte, and takes `cuda:256` for `cuda:0`."""
+
 OUTPUT = "a new .safetensors file, .py code, a .json spec, or for torch and others .pt, .pt2 or .onnx"
 
 VERBS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str, str]] = {
