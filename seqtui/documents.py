@@ -166,7 +166,7 @@ def run_document(result: RunResult, path: str, seed: int | None) -> Document:
         },
         "seconds": result.seconds,
         "peak_bytes": result.peak_bytes,
-        "layers": list(map(_layer_run, result.layers)),
+        "layers": [_layer_run(layer) | {"enabled": layer.path not in result.off} for layer in result.layers],
     }
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from seqtui.engine.requests import EXPLODING, VANISHING, LayerRun, RunResult, Verdict
 from seqtui.model.tree import joined
+from seqtui.rows import SIGNS
 from seqtui.safe_text import safe_text
 from seqtui.summary_text import Piece, Style
 from seqtui.table import GAP, Column, Layout, layout
@@ -100,6 +101,8 @@ def run_facts(result: RunResult) -> list[str]:
     """What was fed, where and how it was run, and what that took."""
     facts = [f"fed {safe_text(result.fed)}", result.device, result.dtype, "train" if result.is_training else "eval"]
     facts.append("1 pass" if result.passes == 1 else f"{result.passes:,} passes")
+    if result.off:
+        facts.append(f"{plural(len(result.off), 'layer')} off {SIGNS['off']}")
     if result.seconds is not None:
         facts.append(f"{time_words(result.seconds)} a pass")
     if result.peak_bytes is not None:
@@ -145,10 +148,10 @@ def layer_lines(result: RunResult, width: int | None = None) -> list[list[Piece]
 
 
 def layer_words(layer: LayerRun, result: RunResult) -> str:
-    """A layer's name, moved in by its depth, and whether it was off."""
-    parent, _, name = layer.path.rpartition(".")
-    indent = "  " * (parent.count(".") + bool(parent))
-    return f"{indent}{safe_text(name)}{'  off' if layer.path in result.off else ''}"
+    """A layer's name, moved in by its depth, where some were off behind the sign of those."""
+    name = f"{'  ' * layer.path.count('.')}{safe_text(layer.path.rpartition('.')[2])}"
+    sign = SIGNS["off" if layer.path in result.off else "plain"]
+    return f"{sign} {name}" if result.off else name
 
 
 def zeros_words(layer: LayerRun) -> str:

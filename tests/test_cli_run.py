@@ -91,7 +91,7 @@ def test_document_has_every_key(document: Any) -> None:
     layers = {layer["path"]: layer for layer in found["layers"]}
     assert list(layers) == [path for path, _ in package.load(LENET).walk()]
     keys = "path output dtype seconds mean std min max zeros nan inf nan_born dead units"
-    assert list(layers["conv1"]) == [*keys.split(), "gradient_norms", "gradient_verdicts", "spread"]
+    assert list(layers["conv1"]) == [*keys.split(), "gradient_norms", "gradient_verdicts", "spread", "enabled"]
     assert layers["conv1"]["output"] == [1, 6, 28, 28]
     assert layers["conv1"]["spread"] == 0 < layers["dropout1"]["spread"]
     assert layers["conv1"]["gradient_norms"].keys() == {"weight", "bias"}
@@ -118,6 +118,14 @@ def test_type_and_input_are_those_asked_for(document: Any) -> None:
     found = document(LENET, "--dtype", "bf16", "--input", "3,1,28,28", "--from", "ones")
     assert (found["dtype"], found["output"]["dtype"], found["output"]["shape"]) == ("bfloat16", "bfloat16", [3, 10])
     assert found["fed"] == "ones 3×1×28×28"
+
+
+def test_layers_that_are_off_are_told(document: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    off = tmp_path / "off.safetensors"
+    command("edit", LENET, "-e", "disable dropout1", "-o", off)
+    capsys.readouterr()
+    layers = document(off)["layers"]
+    assert [layer["path"] for layer in layers if not layer["enabled"]] == ["dropout1"]
 
 
 def test_what_is_no_number_has_a_name(document: Any, tmp_path: Path) -> None:

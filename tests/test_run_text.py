@@ -81,9 +81,13 @@ def test_a_run_in_eval_mode() -> None:
     )
 
 
-def test_a_layer_that_was_off_says_so() -> None:
-    lines = text(result(layer("body"), layer("body.drop"), layer("act"), off=frozenset({"body.drop"}))).split("\n")
-    assert [line.split("  2×4")[0].rstrip() for line in lines[3:6]] == ["body", "  drop  off", "act"]
+@pytest.mark.parametrize("width", [None, 34])
+def test_a_layer_that_was_off_says_so(width: int | None) -> None:
+    layers = layer("body"), layer("body.a_long_dropout"), layer("act")
+    lines = text(result(*layers, off=frozenset({"body.a_long_dropout"})), width).split("\n")
+    assert "1 layer off ○" in " ".join(lines)
+    start = lines.index("") + 2
+    assert [line[:8] for line in lines[start : start + 3]] == ["  body  ", "○   a_lo", "  act   "]
 
 
 def test_a_run_of_several_passes_with_gradients() -> None:
