@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("terminal", "user")  # what they assert is shown as in a test
 settings.register_profile("seqtui", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("seqtui")  # the machine may have other work: no test goes by the clock
+settings.load_profile("seqtui")  # to be slow is no failure: no test goes by the clock
 
 
 @pytest.fixture(autouse=True)

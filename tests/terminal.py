@@ -23,7 +23,7 @@ import pyte
 
 SAMPLES = Path(__file__).parent.parent / "sample_models"
 PATIENCE = 60.0
-"""Seconds after which what is waited for counts as never coming. Long, since the machine may have other work."""
+"""Seconds after which what is waited for counts as never coming. Long, since to be slow is no failure."""
 
 KEYS = {
     "enter": "\r",
@@ -129,6 +129,11 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.lines)
 
+    @property
+    def _flowed(self) -> str:
+        """The text as one line."""
+        return " ".join(self.text.split())
+
     def cells(self, line: int) -> list[str]:
         """The characters of one line by column; after one of two columns stands an empty one."""
         return [self._screen.buffer[line][column].data for column in range(self._screen.columns)]
@@ -168,8 +173,8 @@ class Terminal:
                 raise AssertionError(f"waited in vain for {what}:\n{self.text}\n{self.output[-300:]!r}")
 
     def sees(self, *texts: str) -> None:
-        """Wait until all of these texts are on the screen."""
-        self.wait(lambda: all(text in self.text for text in texts), repr(texts))
+        """Wait until all of these texts are on the screen, each in a line or flowing over some."""
+        self.wait(lambda: all(text in self.text or text in self._flowed for text in texts), repr(texts))
 
     def draws(self, *texts: str) -> None:
         """Wait until Textual has drawn these over the first frame; signals are the app's then."""

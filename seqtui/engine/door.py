@@ -96,7 +96,7 @@ class Engine:
 
     @property
     def state(self) -> State:
-        """What the process does. May be read from any thread."""
+        """What the process does. May be read from any thread, at any time: it waits for nobody who holds the guard."""
         process = self._process
         is_gone = self._state == "ready" and process is not None and process.poll() is not None
         return "ended" if is_gone else self._state

@@ -80,7 +80,7 @@ class Runner:
         """The run that is under way."""
         self._asked: list[Asking] = []
         """All that torch is asked now, in that order."""
-        screen.set_interval(1, self._look)
+        screen.set_interval(1, self._notice_end)
 
     @property
     def runs(self) -> Runs:
@@ -136,9 +136,10 @@ class Runner:
             self.screen.torch = STATE_WORDS[self.workspace.engine.state]
         self.screen.write_keys()
 
-    def _look(self) -> None:
+    def _notice_end(self) -> None:
         """A process that has nothing to do can end too: somebody, or a system without memory, may kill it."""
-        if self.screen.torch and not self._asked:
+        is_idle = self.screen.torch and not self._asked
+        if is_idle and self.screen.torch != STATE_WORDS[self.workspace.engine.state]:
             self._show_state()
 
     @property

@@ -117,5 +117,4 @@ def _stopping_with_the_editor() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTSTP, handler)
-        signal.siginterrupt(signal.SIGTSTP, False)  # as the loop has it, which `signal` forgets
+        signal.signal(signal.SIGTSTP, handler)  # until the driver, which comes back next, tells the loop anew

@@ -13,7 +13,8 @@ def begin(
 ) -> None:
     """Start a worker of a node; `exclusive` calls off those of its group before it.
 
-    The coroutine is made when it starts. One made before, whose worker is called off first, Python tells on stderr:
-    the user's terminal, when the screen is gone.
+    `work` is an `async def`, or a `partial` of one; Textual would not see that anything else gives a coroutine. This is
+    made when it starts. One made before, whose worker is called off first, Python tells on stderr: the user's terminal,
+    when the screen is gone.
     """
     _: Worker[None] = node.run_worker(work, group=group, exclusive=exclusive)
