@@ -77,6 +77,7 @@ async def test_what_comes_with_the_key_that_ends_a_question_reaches_nobody(lenet
     [
         ("r", ["x", "backspace", "y", "enter", "j", "d"], "rename conv1 conv1y"),
         ("e", ["up", "enter", "1", "enter"], "set conv1 out_channels=7"),
+        ("e", ["3", "2", "enter", "j", "d"], "set conv1 out_channels=32"),
         ("a", [*"linear", "down", "up", "enter", "j", "d"], "insert fc4 Linear in_features=28 out_features=28"),
         ("colon", [*"freeze", "space", *"conv1", "enter", "j", "d"], "freeze conv1"),
     ],
@@ -96,6 +97,23 @@ async def test_what_comes_behind_an_answer_is_no_part_of_it(
         await user.press("escape")
         assert [str(edit).partition(" after")[0] for edit in user.done()] == [done]
         assert not user.app.screen.has_class("-detail")
+
+
+async def test_a_number_typed_ahead_takes_the_place_of_the_one_that_stands_there(lenet: Path) -> None:
+    async with user_of(lenet) as user:
+        await user.press("3")
+        await user.burst("p", "7", "enter")
+        await user.sees("7 passes")
+        user.sees_not("17 passes")
+        await user.burst("p", "1", "2", "enter")
+        await user.sees("12 passes")
+        user.sees_not("712 passes")
+
+
+async def test_what_is_searched_for_is_typed_ahead(lenet: Path) -> None:
+    async with user_of(lenet) as user:
+        await user.burst("slash", *"fc2", "enter")
+        await user.until(lambda: user.at == "fc2")
 
 
 @pytest.mark.parametrize("answer", ["d", "s"])

@@ -84,10 +84,8 @@ class Field(Line):
                 self._put(words[0])
             elif text == " ":
                 self.action_step(-1)
-        elif self.selection.is_empty:
-            super().insert_text_at_cursor(text)
         else:
-            self.replace(text, *self.selection)
+            super().insert_text_at_cursor(text)
 
     async def on_key(self, event: events.Key) -> None:
         if self.choices and event.character and event.is_printable:

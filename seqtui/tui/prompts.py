@@ -66,6 +66,20 @@ class Line(Input):
             event.stop()
             event.prevent_default()
 
+    def insert_text_at_cursor(self, text: str) -> None:
+        """What is typed, early or now: in place of what is selected."""
+        if self.selection.is_empty:
+            super().insert_text_at_cursor(text)
+        else:
+            self.replace(text, *self.selection)
+
+
+class NumberLine(Line):
+    """One with a number that gives way to the first letter; not by the focus, which may come after that."""
+
+    def on_mount(self) -> None:
+        self.select_all()
+
 
 class Ask(Question[str | None]):
     """One line of text, checked as it is typed; None when it is cancelled."""
@@ -107,7 +121,7 @@ class Ask(Question[str | None]):
 
     def line(self) -> Line:
         """What is typed into."""
-        return Line(self.answer, compact=True, select_on_focus=self.is_number)
+        return (NumberLine if self.is_number else Line)(self.answer, compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already
