@@ -18,6 +18,8 @@ import pytest
 import torch
 from running import subject_of
 from safetensors.torch import load_file, save_file
+from terminal import SAMPLES, environment
+from terminal import seqtui as command
 from torch import nn
 
 import seqtui
@@ -181,10 +183,19 @@ def test_a_process_without_memory_is_told_and_started_again(subject: Subject) ->
     def starve(_: Progress) -> None:
         resource.prlimit(process_of(engine), resource.RLIMIT_AS, (1 << 27, 1 << 27))
 
-    with pytest.raises(EngineError, match=r"^(torch's process|torch cannot be imported|torch: )"):
+    told = r"^(torch's process|torch cannot be imported|torch: |there is not enough memory)"
+    with pytest.raises(EngineError, match=told):
         engine.ask(request, starve)
     assert "cpu" in [device.name for device in asked(engine, Devices())]
     engine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on addresses")
+def test_no_memory_to_import_torch_is_told_as_that() -> None:
+    shell = ["sh", "-c", 'ulimit -v 400000; exec "$@"', "sh", *command("run", SAMPLES / "lenet5.safetensors")]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=120, env=environment())
+    assert done.returncode == 5
+    assert re.search("there is not enough memory to import torch$|for lack of memory$", done.stderr.splitlines()[0])
 
 
 def asked(engine: Engine, request: Devices) -> tuple[Device, ...]:

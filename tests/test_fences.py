@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,15 @@ def test_without_torch_the_command_says_so(arguments: list[str], what: str, bare
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr.splitlines()[0].endswith(f"torch is not installed, and {what} by it alone")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_rest_of_a_removed_torch_is_none(bare: str, tmp_path: Path) -> None:
+    (tmp_path / "site" / "torch").mkdir(parents=True)
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parent.parent)])}
+    command = [bare, "-m", "seqtui", "run", LENET]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(**paths), timeout=120)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "torch cannot be imported: ModuleNotFoundError: No module named 'torch.nn'" in done.stderr
 
 
 def test_without_torch_the_screens_open(bare: str) -> None:

@@ -18,7 +18,7 @@ from typing import IO, TypeAlias
 from seqtui.engine import requests
 from seqtui.engine.door import LastWords, read_message, write_message
 from seqtui.engine.workbench import Workbench
-from seqtui.errors import EngineError, SeqtuiError
+from seqtui.errors import EngineError, OutOfMemoryError, SeqtuiError
 
 Handler: TypeAlias = Callable[[requests.Request, Workbench], object]
 
@@ -32,6 +32,10 @@ HANDLERS: Mapping[type[requests.Request], str] = {
     requests.Export: "seqtui.engine.export:export",
 }
 """What answers a request: a module, and in it a function of the request and the workbench. It raises SeqtuiError."""
+
+
+LIBRARIES_WITHOUT_MEMORY = ("failed to map segment from shared object", "annot allocate memory")
+"""How a sentence of the system ends whose room for a library is too small; more follows for other reasons."""
 
 
 def main() -> None:
@@ -72,10 +76,9 @@ def _listen(incoming: IO[bytes], waiting: SimpleQueue[requests.Request]) -> None
 def _answer(request: requests.Request, workbench: Workbench) -> object:
     """What the request gives, or why not; an error of torch is an answer too."""
     try:
-        import_module("torch")
+        import_module("torch.nn")  # what is left of a removed torch can be imported, but holds nothing
     except Exception as error:  # noqa: BLE001  a broken installation may raise anything
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        return LastWords(EngineError(f"torch cannot be imported: {said}"))  # half of it may be there
+        return LastWords(_why_not_imported(error))  # half of it may be there
     from seqtui.engine.refusal import is_out_of_memory, is_past_use, refusal
 
     module, _, function = HANDLERS[type(request)].partition(":")
@@ -90,6 +93,14 @@ def _answer(request: requests.Request, workbench: Workbench) -> object:
     except Exception as error:  # noqa: BLE001  torch raises what it likes, and whoever asked is told
         told = refusal("torch" if is_out_of_memory(error) else f"torch: {type(error).__name__}", error)
         return LastWords(told) if is_past_use(error) else told
+
+
+def _why_not_imported(error: Exception) -> EngineError:
+    """The sentence for what importing torch raised."""
+    said = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": ")
+    if isinstance(error, MemoryError) or said.endswith(LIBRARIES_WITHOUT_MEMORY):
+        return OutOfMemoryError("there is not enough memory to import torch")
+    return EngineError(f"torch cannot be imported: {said}", hint="Installing it again may do: pip install torch")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ WITHOUT_TORCH: Mapping[type[Request], str] = {
 }
 """What of a request needs torch."""
 
-WITHOUT_MEMORY = ("bad_alloc", "MemoryError")
+WITHOUT_MEMORY = ("bad_alloc", "MemoryError", "annot allocate memory", "emory allocation")
 """What a process says last that ends for lack of memory."""
 
 State: TypeAlias = Literal["", "starting", "ready", "busy", "ended"]
