@@ -101,6 +101,8 @@ def run_facts(result: RunResult) -> list[str]:
     """What was fed, where and how it was run, and what that took."""
     facts = [f"fed {safe_text(result.fed)}", result.device, result.dtype, "train" if result.is_training else "eval"]
     facts.append("1 pass" if result.passes == 1 else f"{result.passes:,} passes")
+    if result.num_new:
+        facts.append(f"{plural(result.num_new, 'tensor')} new, untrained")
     if result.off:
         facts.append(f"{plural(len(result.off), 'layer')} off {SIGNS['off']}")
     if result.seconds is not None:
@@ -226,7 +228,7 @@ def output_lines(result: RunResult, width: int | None = None) -> list[list[Piece
         lines += [[Piece(line)] for line in _value_lines(result, width)]
     if result.argmax_changed is not None:
         share = share_words(result.argmax_changed)
-        changed = f"in {share} of the passes the argmax of a sample is not its usual one"
+        changed = f"the argmax of a sample is not its usual one in {share} of its passes"
         words = changed if result.argmax_changed else "the argmax is the same in every pass"
         lines += [[Piece(line)] for line in flow(words.split(), width, " ")]
     return lines

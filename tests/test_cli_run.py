@@ -120,6 +120,14 @@ def test_type_and_input_are_those_asked_for(document: Any) -> None:
     assert found["fed"] == "ones 3×1×28×28"
 
 
+def test_weights_that_no_file_holds_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command("convert", LENET, tmp_path / "net.json")
+    run(tmp_path / "net.json")
+    assert "10 tensors new, untrained" in capsys.readouterr().out
+    run(LENET)
+    assert "untrained" not in capsys.readouterr().out
+
+
 def test_layers_that_are_off_are_told(document: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     off = tmp_path / "off.safetensors"
     command("edit", LENET, "-e", "disable dropout1", "-o", off)
@@ -185,6 +193,7 @@ def test_plain_is_ascii(capsys: pytest.CaptureFixture[str]) -> None:
         ([LENET, "--device", "toaster"], 5, "there is no device toaster here"),
         ([BROKEN], 5, "fc1 takes 3136 features, 1600 arrive from flatten"),
         ([LENET, "--from", "random"], 2, "--from takes normal, zeros, ones, a .npy file or an image, not random"),
+        ([LENET, "--from="], 2, "--from takes normal, zeros, ones, a .npy file or an image, not nothing"),
         ([LENET, "--from", "no.npy"], 4, "no.npy: it cannot be read"),
         ([LENET, "--from", LENET], 3, "it is neither a .npy batch nor an image"),
         ([LENET, "--dtype", "int64"], 2, "'int64' is no type to compute in"),

@@ -119,7 +119,7 @@ def test_a_run_of_several_passes_with_gradients() -> None:
         "Output  2×4 float32\n"
         "sample 0  argmax 2    0.5 -1.25     3     0\n"
         "sample 1  argmax 0      1     0 0.125  0.25\n"
-        "in 12% of the passes the argmax of a sample is not its usual one\n"
+        "the argmax of a sample is not its usual one in 12% of its passes\n"
     )
     assert red(run_lines(found)) == ["fc1.bias            1e-09  vanishing", "fc2.weight              0  no gradient"]
 

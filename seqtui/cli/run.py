@@ -46,8 +46,9 @@ def _feed(text: str, seed: int) -> Feed:
     """What is fed. Raises UsageError for a word that says nothing."""
     if text in DRAWN:
         return Feed(text, seed=seed)  # type: ignore[arg-type]  # mypy does not narrow by membership
-    if text.isalpha() and not os.path.exists(text):
-        raise UsageError(f"--from takes {', '.join(DRAWN)}, a .npy file or an image, not {text}")
+    if not text.strip() or (text.isalpha() and not os.path.exists(text)):
+        given = text.strip() or "nothing"
+        raise UsageError(f"--from takes {', '.join(DRAWN)}, a .npy file or an image, not {given}")
     return Feed("file", text, seed)
 
 

@@ -203,6 +203,8 @@ class RunResult(NamedTuple):
     """Whether gradients were asked for: on meta there are none all the same."""
     off: frozenset[str] = frozenset()
     """Paths of the layers that were off: what went in came out."""
+    num_new: int = 0
+    """Tensors of which no number comes from a file: made for the run as a save would make them."""
 
 
 MOST_VALUES = 1000

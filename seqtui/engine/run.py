@@ -23,6 +23,8 @@ from seqtui.engine.walk import first_tensor, num_layers, through
 from seqtui.engine.workbench import Workbench
 from seqtui.errors import UsageError
 from seqtui.model.inputs import FLOAT_TYPES
+from seqtui.model.spec import ModelSpec
+from seqtui.model.tensors import NewTensor
 from seqtui.model.tree import joined
 from seqtui.words import plural
 
@@ -81,7 +83,14 @@ def forward(request: Forward, workbench: Workbench) -> RunResult:
         given_inf=outputs.given.inf,
         with_backward=settings.with_backward,
         off=frozenset(path for path, layer in request.subject.model.walk() if not layer.enabled),
+        num_new=_num_new(request.subject.model),
     )
+
+
+def _num_new(model: ModelSpec) -> int:
+    """Tensors of which no number comes from a file."""
+    refs = (tensor.ref for _, layer in model.walk() for tensor in layer.tensors)
+    return sum(isinstance(ref, NewTensor) and ref.keep is None for ref in refs)
 
 
 class _Times(NamedTuple):

@@ -107,8 +107,10 @@ class RunLines(NamedTuple):
 
 
 def progress_words(progress: Progress) -> str:
-    """`running 3/10`; what is done where nobody knows how far it is."""
-    return f"running {progress.done:,}/{progress.total:,}" if progress.total else progress.words
+    """`running 3/10`, `running` before the first is done; what is done where nobody knows how far it is."""
+    if not progress.total:
+        return progress.words
+    return f"running {progress.done:,}/{progress.total:,}" if progress.done else "running"
 
 
 def run_lines(runs: Runs, view: View, width: int, remark: str = "") -> RunLines:

@@ -84,7 +84,7 @@ class Saver:
         is_first = self._is_busy and not self._quits
         if is_first:
             self._quits = True
-            self.screen.tell("The model is being saved; seqtui quits when that is done.")
+            self.screen.tell("The model is being saved; seqtui quits when that is done. q again quits now.")
         return is_first
 
     async def _write(self, path: str, is_sure: bool) -> None:
