@@ -182,7 +182,7 @@ def require_writer(path: str) -> Writer:
     form = form_of(path)
     if form not in WRITERS:
         what = f"{form} is" if form else "a name without a suffix says"
-        raise UsageError(f"{what} no form that can be written", hint=f"Forms are {', '.join(WRITERS)}.")
+        raise UsageError(f"{what} no form that can be written", f"Forms are {', '.join(WRITERS)}.", path)
     return WRITERS[form]
 
 

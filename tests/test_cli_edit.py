@@ -334,7 +334,7 @@ def test_recipe_from_standard_input(lenet: Path) -> None:
         ([LENET, "-f", "bytes"], 2, "bytes: this is no text"),
         ([LENET, "-f", "missing"], 4, "missing: there is no such file"),
         ([LENET, "-f", "."], 4, ".: it cannot be read: Is a directory"),
-        ([LENET, *edits("remove fc3"), "-o", "out.bin"], 2, ".bin is no form that can be written"),
+        ([LENET, *edits("remove fc3"), "-o", "out.bin"], 2, "out.bin: .bin is no form that can be written"),
         ([LENET, *edits("remove fc3"), "-o", "no/out.safetensors"], 4, "no/out.safetensors: it cannot be written"),
         (["bytes", *edits("remove fc3")], 3, "bytes: "),
         (["missing", *edits("remove fc3")], 4, "missing: there is no such file"),

@@ -293,6 +293,7 @@ def test_input_meta_and_unmeta() -> None:
     assert done(after, "unmeta note").metadata == {"epoch": "3"}
     assert done(opaque(), "meta note x").metadata == {"note": "x"}
     assert refused(named(), "unmeta note") == "the file carries nothing called note"
+    assert refused(replace(named(), metadata={"format": "pt"}), "unmeta format").startswith("format stays")
     assert refused(named(), "meta seqtui.spec x") == "seqtui.spec is where the layers themselves are written"
     assert refused(named(), 'input 1 float32 ""') == "an input needs a name"
 
@@ -326,7 +327,7 @@ def test_what_no_layer_calls_neither_counts_nor_stands_in_the_way() -> None:
     [
         ("insert fc1 ReLU first", "there is a layer fc1 already"),
         ("insert _ ReLU first", "the layers of the model have names, so a new one needs one too"),
-        ("insert x Rellu first", "torch.nn has no layer Rellu"),
+        ("insert x Rellu first", "Rellu is no layer of torch.nn that can stand in a Sequential"),
         ("insert x Bilinear in1_features=1 in2_features=1 out_features=1 last", "a Bilinear takes 2 tensors"),
         ("insert x Sequential p=1 last", "a Sequential takes no arguments"),
         ("insert x Linear in_features=3 last", "x needs out_features"),
@@ -337,7 +338,7 @@ def test_what_no_layer_calls_neither_counts_nor_stands_in_the_way() -> None:
         ("insert x Linear in_features=4294967296 out_features=4294967296 last", "x would have more numbers than torch"),
         ("insert x LSTM input_size=1 hidden_size=1 num_layers=1000000000 last", "x would repeat itself 1,000,000,000"),
         ("insert x ReLU after nothing", "there is no layer nothing"),
-        ("insert x ReLU first in fc1", "the layers inside fc1 cannot be added"),
+        ("insert x ReLU first in fc1", "fc1 is no Sequential, so no layers stand in it"),
         ("insert x ReLU first in nothing", "there is no layer nothing"),
         ("remove nothing", "there is no layer nothing"),
         ("remove conv1 nothing", "there is no layer nothing"),
@@ -350,11 +351,14 @@ def test_what_no_layer_calls_neither_counts_nor_stands_in_the_way() -> None:
         ("rename conv1 bn1", "there is a layer bn1 already"),
         ("group conv1 relu1 g", "only layers that stand next to one another can be grouped"),
         ("group conv1 bn1 fc1", "there is a layer fc1 already"),
-        ("ungroup fc1", "the layers inside fc1 cannot be"),
+        ("ungroup fc1", "fc1 is no Sequential, so no layers stand in it"),
         ("set fc1 out=3", "fc1 has no argument out"),
+        ("set fc1 out_features=True", "fc1 needs a whole number for out_features, not True"),
+        ("set drop2 p=True", "drop2 needs a number for p, not True"),
+        ("set fc1 device=cuda", "fc1 cannot be given device"),
         ("set fc1 out_features=x", "fc1 needs a whole number for out_features"),
         ('set "" p=1', "the model itself has no arguments"),
-        ("replace fc1 Sequential", "torch.nn has no layer Sequential"),
+        ("replace fc1 Sequential", "Sequential is no layer of torch.nn"),
         ("replace relu1 Linear", "relu1 needs in_features"),
         ("freeze relu1", "there is no tensor relu1, nor a layer of that name with tensors"),
         ("fill fc1 zero", "there is no way zero to fill a tensor; there are default, zeros"),

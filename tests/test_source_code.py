@@ -211,6 +211,10 @@ def test_an_ordered_dict_by_names() -> None:
 REFUSED = [
     ("import os\nos.remove('x')", "line 1: an import that is not torch's or collections', import os"),
     ("from torch import nn\nnet = nn.Sequential(\n    nn.Conv9d(1))", "line 3: nn.Conv9d is no layer of torch.nn"),
+    (
+        'nn.Sequential(nn.Linear(1, 2, device="cuda"))',
+        "line 1: nn.Linear cannot be given device here, which no file says",
+    ),
     ("nn.Sequential(nn.Linear(1, 2, colour=3))", "line 1: nn.Linear has no argument colour"),
     ("nn.Sequential(nn.Linear(1, 2, out_features=3))", "line 1: nn.Linear is given out_features twice"),
     ("nn.Sequential(nn.ReLU(1, 2, 3))", "line 1: nn.ReLU takes 1 arguments, here are 3"),
@@ -220,8 +224,9 @@ REFUSED = [
     ("nn.Sequential(nn.Linear(1, 2 * 'x'))", "line 1: 'x' is no number"),
     (f"nn.Sequential(nn.Linear(1, {2**63}))", f"line 1: {2**63} is out of range"),
     ("nn.Sequential(*layers)", "line 1: *layers is no call of a layer"),
-    ("nn.Sequential(OrderedDict([('a', nn.ReLU()), ('a', nn.ReLU())]))", "line 1: 'a' cannot be the name of a layer"),
-    ("nn.Sequential(OrderedDict([('a.b', nn.ReLU())]))", "line 1: 'a.b' cannot be the name of a layer"),
+    ("nn.Sequential(OrderedDict([('a', nn.ReLU()),\n('a', nn.ReLU())]))", "line 2: there is a layer 'a' already"),
+    ("nn.Sequential(OrderedDict([\n('a.b', nn.ReLU())]))", "line 2: 'a.b' cannot be the name of a layer: it has a dot"),
+    ("nn.Sequential(OrderedDict([('', nn.ReLU())]))", "line 1: '' cannot be the name of a layer: it is empty"),
     ("nn.Sequential(OrderedDict([nn.ReLU()]))", "line 1: nn.ReLU() is no pair of a name and a layer"),
     ("nn.Sequential()\nnn.Sequential()", "line 2: a second network"),
     ("nn.ReLU()", "line 1: the network is a ReLU, not an nn.Sequential"),

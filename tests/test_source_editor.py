@@ -87,6 +87,16 @@ def test_what_is_not_understood_is_kept_and_can_be_edited_again(tmp_path: Path) 
         terminal.wait(lambda: not typist.file.exists(), "the text to be gone")
 
 
+def test_a_file_that_the_editor_removed_is_not_said_to_be_kept(tmp_path: Path) -> None:
+    typist = Typist(tmp_path)
+    typist.edits('rm "$1"')
+    with typist.open() as terminal:
+        terminal.draws("conv1", "q quit")
+        terminal.press("E")
+        terminal.sees("The code was not taken back: the file cannot be read again", "q quit")
+        assert "kept in" not in terminal.text
+
+
 def test_an_interrupt_ends_the_editor_alone(tmp_path: Path) -> None:
     typist = Typist(tmp_path)
     typist.edits("trap 'kill $!; exit 130' INT; sleep 60 & echo editing; wait")  # without a trap some shells miss one

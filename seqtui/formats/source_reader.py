@@ -257,10 +257,15 @@ class _Reader:
         if len(pairs) > MAX_LAYERS:
             raise _refusal(node, f"there are {len(pairs):,} layers; the limit is {MAX_LAYERS:,}")
         layers = tuple(self.noted(self.layer(name, value, depth + 1), value, depth + 1) for name, value in pairs)
-        names = Counter(name for name, _ in pairs)
-        for name, count in names.items():
-            if not name or "." in name or count > 1:
-                raise _refusal(node, f"{name!r} cannot be the name of a layer: it is empty, twice there or has a dot")
+        seen: set[str] = set()
+        for name, value in pairs:
+            if not name or "." in name:
+                raise _refusal(
+                    value, f"{name!r} cannot be the name of a layer: it {'has a dot' if name else 'is empty'}"
+                )
+            if name in seen:
+                raise _refusal(value, f"there is a layer {name!r} already")
+            seen.add(name)
         return layers
 
     def is_ordered_dict(self, node: ast.expr) -> bool:

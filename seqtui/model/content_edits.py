@@ -243,4 +243,6 @@ class Unmeta(Line):
     def apply(self, model: ModelSpec) -> ModelSpec:
         if self.key not in model.metadata:
             raise EditError(f"the file carries nothing called {self.key}")
+        if self.key == "format":
+            raise EditError("format stays: every model file that is saved names one")
         return replace(model, metadata={key: value for key, value in model.metadata.items() if key != self.key})

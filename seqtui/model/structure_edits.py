@@ -113,7 +113,8 @@ def require_kind(kind: str) -> None:
     """Raises EditError for what is no layer of torch.nn that one tensor flows through."""
     entry = catalogue().get(kind)
     if entry is None:
-        raise EditError(f"torch.nn has no layer {kind[:60]}", did_you_mean(kind[:60], catalogue()))
+        reason = f"{kind[:60]} is no layer of torch.nn that can stand in a Sequential"
+        raise EditError(reason, did_you_mean(kind[:60], catalogue()))
     if entry.inputs:
         raise EditError(
             f"{a(kind)} takes {len(entry.inputs)} tensors ({', '.join(entry.inputs)}), a Sequential has one"

@@ -98,6 +98,8 @@ def is_chain(layer: LayerSpec) -> bool:
 def container(model: ModelSpec, path: str) -> LayerSpec:
     """The Sequential at a path, whose layers may be moved. Raises EditError for what is none."""
     layer = layer_at(model, path)
+    if path and not layer.layers and layer.kind != "Sequential":
+        raise EditError(f"{path} is no Sequential, so no layers stand in it")
     if not is_chain(layer):
         inside = f"inside {path}" if path else "of this file"
         raise EditError(f"the layers {inside} cannot be added, moved or removed: how they are connected is not known")

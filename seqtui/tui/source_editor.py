@@ -74,6 +74,9 @@ async def _take_back(editor: Editor, path: str, code: str) -> None:
             else:
                 screen.tell(f"The text is kept in {path}")
 
+        if not os.path.exists(path):
+            screen.warn(f"The code was not taken back: {error.message}.")
+            return
         question = f"The code was not taken back: {error.message}.\nThe text is kept in {path}"
         await screen.app.push_screen(Choose(question, {"e": "edit again", "d": "discard the text"}), answered)
         return
