@@ -16,7 +16,7 @@ from seqtui.model.additions import Addition
 from seqtui.model.content_edits import Replace, Set
 from seqtui.model.edit import Edit
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.catalogue import Parameter, catalogue
+from seqtui.model.kinds.catalogue import Parameter, catalogue, parameters
 from seqtui.model.language import Place
 from seqtui.model.literals import value_text
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
@@ -26,8 +26,6 @@ from seqtui.model.tree import ANY_NAME, layer_at
 from seqtui.model.weights_kept import expected_tensors
 from seqtui.words import a
 
-HIDDEN = ("device", "dtype")
-"""Arguments that no layer of a file has."""
 WORDS: Mapping[str, tuple[str, ...]] = {
     "GELU.approximate": ("none", "tanh"),
     "RNN.nonlinearity": ("tanh", "relu"),
@@ -96,13 +94,6 @@ def adding(place: Place, addition: Addition) -> Draft:
 
 def _defaults(kind: str) -> dict[str, Value]:
     return {item.name: item.default for item in parameters(kind) if not item.is_required}
-
-
-def parameters(kind: str) -> list[Parameter]:
-    """The arguments of a kind that can be chosen."""
-    entry = catalogue().get(kind)
-    found = entry.parameters if entry else ()
-    return [item for item in found if item.name not in HIDDEN and not item.name.startswith("_")]
 
 
 def edit_of(draft: Draft, name: str, args: Mapping[str, Value], is_fresh: bool = False) -> Edit:

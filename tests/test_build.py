@@ -394,7 +394,7 @@ BIAS = TensorInfo("bias", "F32", (3,), 12, TensorRef("memory", "0.bias"))
         (LayerSpec("0", None, tensors=(WEIGHT,), origin="opaque"), "0 is of no known kind"),
         (LayerSpec("0", "Linear", {"in_features": 2}), "0 needs out_features"),
         (LayerSpec("0", "ReLU", {"colour": "red"}), "0 has no argument colour"),
-        (LayerSpec("0", "Linear", {**LINEAR.args, "device": "cpu"}), "0 has an argument that a spec cannot give, dev"),
+        (LayerSpec("0", "Linear", {**LINEAR.args, "device": "cpu"}), "0 cannot be given device"),
         (LayerSpec("0", "Linear", {"in_features": "x", "out_features": 3}), "0: torch refuses these arguments of Lin"),
         (LayerSpec("0", "Linear", {"in_features": 10**15, "out_features": 10**4}), "0: torch refuses these arguments"),
         (LayerSpec("0", "LSTM", {"input_size": 1, "hidden_size": 1, "num_layers": 10**9}), "0 takes tensors for num_"),

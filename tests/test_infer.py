@@ -287,7 +287,7 @@ def test_weights_of_which_torch_s_verdict_is_not_known_leave_the_output_unknown(
     assert (info.unknown, info.problem, info.output_shape, info.num_params) == (words, None, None, 15)
 
 
-@pytest.mark.parametrize("dtype", ["I8", "I64", "BOOL"])
+@pytest.mark.parametrize("dtype", ["I8", "I64", "BOOL", "U16", "C64", "F8_E4M3", "F8_E5M2"])
 @pytest.mark.parametrize(
     ("net", "shape"),
     [
@@ -300,7 +300,7 @@ def test_weights_of_which_torch_s_verdict_is_not_known_leave_the_output_unknown(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_weights_that_are_whole_numbers_stop_floats_as_in_torch(net: nn.Module, shape: Shape, dtype: str) -> None:
+def test_weights_of_other_types_stop_floats_as_in_torch(net: nn.Module, shape: Shape, dtype: str) -> None:
     net = deepcopy(net)  # one for each type
     for tensor in [*net.parameters(), *net.buffers()]:
         if tensor.is_floating_point():
@@ -321,12 +321,14 @@ def test_a_root_mean_square_may_be_multiplied_by_whole_numbers() -> None:
     assert inferred(nn.Sequential(net), 1, 2).infos["0"].problem is None
 
 
-def test_a_type_that_a_spec_claims_is_not_believed() -> None:
+def test_a_type_that_a_spec_claims_is_a_problem() -> None:
     args: dict[str, Value] = {"num_embeddings": 3, "embedding_dim": 2, "dtype": "no type"}
     model = ModelSpec(
         LayerSpec("", "Sequential", layers=(LayerSpec("table", "Embedding", args),)), (InputSpec("x", (2,), "int64"),)
     )
-    assert infer_shapes(model).total.output_dtype == "float32"
+    problem = infer_shapes(model).infos["table"].problem
+    assert problem is not None
+    assert problem.brief.startswith("cannot be given dtype")
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from odd_layers import LoudLinear, attention_with_foreign_part, with_extra_buffe
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
-from seqtui.engine.arguments import NO_ARGUMENTS, named_tensors, plain_value, torch_layer
+from seqtui.engine.arguments import named_tensors, plain_value, torch_layer
 from seqtui.engine.modules import spec_of
 from seqtui.errors import EngineError, UsageError
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.catalogue import bind, catalogue
+from seqtui.model.kinds.catalogue import bind, catalogue, parameters
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
 from seqtui.model.tensors import TensorInfo
 
@@ -111,8 +111,8 @@ def variants(kind: str) -> Iterator[nn.Module]:
     """A layer of the kind, then others that differ from it in one argument each, as far as torch makes them."""
     base = required(kind)
     yield getattr(nn, kind)(**base)
-    for name, annotation, _, default in catalogue()[kind].parameters:
-        if name in NO_ARGUMENTS or name in HOLDS_NUMBERS:
+    for name, annotation, _, default in parameters(kind):
+        if name in HOLDS_NUMBERS:
             continue
         words = [word for word in OTHER_VALUES if word in annotation] if default is not None else ["None"]
         for value in (value for word in words for value in OTHER_VALUES[word]):

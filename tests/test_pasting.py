@@ -312,6 +312,8 @@ def test_d_on_a_tensor_of_a_plain_checkpoint_drops_it() -> None:
     ("line", "hint"),
     [
         ("set fc1 out_feature=3", "Did you mean out_features?"),
+        ("set fc1 dtype=float16", "cast changes the type of weights; @ and --device choose where a model runs."),
+        ("insert x Hardtanh min_value=0 first", "Did you mean min_val?"),
         ("insert x dropout first", "Did you mean Dropout?"),
         ("insert x nn.Dropout first", "Did you mean Dropout?"),
         ("replace fc1 torch.nn.linear", "Did you mean Linear?"),

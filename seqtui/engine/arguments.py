@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.kinds.catalogue import catalogue, parameters
 from seqtui.model.spec import LayerValue, Value
 from seqtui.model.tensors import Shape
 from seqtui.words import shape_words
@@ -23,11 +23,6 @@ from seqtui.words import shape_words
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-NO_ARGUMENTS = frozenset(
-    ("device", "dtype", "_weight", "_freeze", "_random_samples", "size_average", "reduce", "min_value", "max_value")
-)
-"""Parameters of torch's constructors that no spec holds: where and from what a layer is made, and abandoned names."""
 
 UNSEEN = frozenset({"training", "_is_full_backward_hook"})
 """Attributes in which a layer may differ from a new one: its mode, and what hooks on gradients leave behind."""
@@ -148,14 +143,13 @@ def _given_arguments(kind: str, module: nn.Module) -> dict[str, Value]:
     """What the constructor was given, as far as the layer still knows and a spec can say it; not yet believed."""
     rule = KINDS[kind]
     given: dict[str, Value] = {}
-    for name, annotation, _, _ in catalogue()[kind].parameters:
+    for name, annotation, _, _ in parameters(kind):
         with suppress(AttributeError, TypeError):  # not kept, or no plain value: left at its default, to be compared
-            if name not in NO_ARGUMENTS:
-                path = rule.kept_as.get(name, name)
-                value = attrgetter(path.removesuffix(ALL_BUT_LAST))(module)
-                value = value[:-1] if path.endswith(ALL_BUT_LAST) else value
-                is_flag = annotation == "bool" and not isinstance(value, bool)
-                given[name] = value is not None if is_flag else plain_value(value)
+            path = rule.kept_as.get(name, name)
+            value = attrgetter(path.removesuffix(ALL_BUT_LAST))(module)
+            value = value[:-1] if path.endswith(ALL_BUT_LAST) else value
+            is_flag = annotation == "bool" and not isinstance(value, bool)
+            given[name] = value is not None if is_flag else plain_value(value)
     return {
         name: value
         for name, value in given.items()

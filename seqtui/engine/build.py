@@ -14,7 +14,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from seqtui.engine import require_torch
-from seqtui.engine.arguments import NO_ARGUMENTS, named_tensors, new_layer
+from seqtui.engine.arguments import named_tensors, new_layer
 from seqtui.engine.devices import require_device
 from seqtui.engine.modules import STATE_DICT_HINT, spec_of, tensor_info
 from seqtui.engine.numbers import NewNumbers, as_bytes, stored_tensor
@@ -25,7 +25,7 @@ from seqtui.formats import open_model
 from seqtui.formats.safetensors import TensorData, write_safetensors
 from seqtui.formats.tensor_source import TensorSource
 from seqtui.model.inputs import require_sequential
-from seqtui.model.kinds.catalogue import bind, catalogue
+from seqtui.model.kinds.catalogue import NO_ARGUMENTS, bind, catalogue
 from seqtui.model.kinds.kind import ArgumentError
 from seqtui.model.spec import InputSpec, LayerSpec, LayerValue, ModelSpec, Value
 from seqtui.model.spec_json import REPEATS, SPEC_KEY, SpecError, spec_to_json

@@ -274,12 +274,16 @@ def _weight_types(layer: LayerSpec, parameters: Mapping[str, Shape], buffers: Ma
     return {(DTYPES[dtype].torch if dtype in DTYPES else "") or dtype for dtype in types}
 
 
+WITHOUT_FLOATS = frozenset(row.torch for row in DTYPES.values() if row.torch and row.bits >= 8).difference(FLOATS)
+"""Types of weights that torch multiplies with no floating-point numbers: whole ones, complex ones, those of 8 bits."""
+
+
 def _no_weights_for(kind: Kind, types: set[str], arriving: Signal) -> str:
-    """Why weights that are whole numbers cannot work on floating-point ones, or nothing where they may.
+    """Why weights of other types cannot work on floating-point numbers, or nothing where they may.
 
     As torch has it, they can be what a root mean square is multiplied by, and biases of an LSTM.
     """
-    others = sorted(types.intersection(RULED).difference(FLOATS))
+    others = sorted(types & WITHOUT_FLOATS)
     may_work = kind.name == "RMSNorm" or (kind.name == "LSTM" and len(types) > 1)
     if not others or may_work or arriving.dtype not in FLOATS:
         return ""

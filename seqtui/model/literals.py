@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 
-from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.kinds.catalogue import NO_ARGUMENTS, catalogue
 from seqtui.model.spec import LayerValue, Value
 
 POSITIONAL = 2
@@ -158,6 +158,9 @@ class ValueReader:
             if keyword.arg in given:
                 raise LiteralError(node, f"nn.{kind} is given {keyword.arg} twice")
             given[keyword.arg] = self.value(keyword.value)
+        for name, _, _, default in catalogue()[kind].parameters:
+            if name in NO_ARGUMENTS and given.pop(name, default) != default:
+                raise LiteralError(node, f"nn.{kind} cannot be given {name} here, which no file says")
         return {name: given[name] for name in names if name in given}
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from textual.suggester import Suggester
 
 from seqtui.model.edits import VERBS
-from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.kinds.catalogue import catalogue, parameters
 from seqtui.model.language import After, Arguments, Dtype, Name, Names, OneOf, PlaceSlot, Slot, write_name
 from seqtui.model.spec import ModelSpec
 from seqtui.model.tensor_edits import INITS
@@ -84,8 +84,7 @@ class LineSuggester(Suggester):
         elif isinstance(slot, PlaceSlot | After):
             yield from self._paths(False) if words[-1] in (*BESIDE, "in") else (*BESIDE, *ENDS)
         elif isinstance(slot, Arguments):
-            entry = catalogue().get(self._kind(words))
-            yield from (f"{parameter.name}=" for parameter in entry.parameters) if entry else ()
+            yield from (f"{item.name}=" for item in parameters(self._kind(words)))
             if len(slots) > 1:
                 yield from self._of(slots[1:], words)
 

@@ -15,11 +15,12 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from seqtui.draft import Draft, choices_of, edit_of, parameters, stepped, text_of
+from seqtui.draft import Draft, choices_of, edit_of, stepped, text_of
 from seqtui.errors import EditError
 from seqtui.model.edit import Batch, Edit
 from seqtui.model.infer import Inference
 from seqtui.model.kinds import KINDS
+from seqtui.model.kinds.catalogue import parameters
 from seqtui.model.kinds.kind import Signal
 from seqtui.model.language import read_value
 from seqtui.model.spec import Value

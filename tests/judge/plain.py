@@ -26,12 +26,7 @@ VALUES: dict[str, dict[str, tuple[Value, ...]]] = {
     "ELU": {"alpha": (1.0, 0.5, 2, -1, 0)},
     "GELU": {"approximate": ("none", "none", "tanh", "tanh", "sigmoid")},
     "Hardshrink": {"lambd": (0.5, 0, 2.5, -1)},
-    "Hardtanh": {
-        "min_val": (-1.0, -2, 0.5, 0, -300),
-        "max_val": (1.0, 2, -1, -1.5, 300),
-        "min_value": (None, None, 0.5, -3),
-        "max_value": (None, None, 1.5, 0),
-    },
+    "Hardtanh": {"min_val": (-1.0, -2, 0.5, 0, -300), "max_val": (1.0, 2, -1, -1.5, 300)},
     "LeakyReLU": {"negative_slope": (0.01, 0.2, -1, 0)},
     "Softplus": {"beta": (1.0, 2, 0.5), "threshold": (20.0, 1, 5)},
     "Softshrink": {"lambd": (0.5, 0, 1, -0.5)},

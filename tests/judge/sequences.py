@@ -161,7 +161,6 @@ def adaptive_softmax(rng: random.Random) -> Draw:
 
 
 LOSS_VALUES: dict[str, tuple[Value, ...]] = {
-    **dict.fromkeys(("size_average", "reduce"), (None, None, True, False)),
     **dict.fromkeys(("full", "log_input", "log_target", "swap", "zero_infinity", "keepdim", "bias"), (True, False)),
     **dict.fromkeys(("weight", "pos_weight"), (None, None, None, None, None, None, 1.0, (0.5, 2.0))),
     **dict.fromkeys(("in_features", "num_classes"), (1, 2, 3, 4, 5, 0, 2, 3, 4, 1, 6, -1)),

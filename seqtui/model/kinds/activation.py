@@ -128,27 +128,19 @@ def _prelu_parameters(args: Arguments) -> Shapes:
     return {"weight": (args.integer("num_parameters"),)}
 
 
-def _hardtanh_bounds(args: Arguments) -> tuple[str, str]:
-    """The names of the two arguments that count: where they are set, the deprecated ones."""
-    lowest = "min_val" if args["min_value"] is None else "min_value"
-    return lowest, "max_val" if args["max_value"] is None else "max_value"
-
-
 def _hardtanh_check(args: Arguments) -> None:
-    lowest, highest = _hardtanh_bounds(args)
-    if args.number(highest) <= args.number(lowest):
-        raise ArgumentError(f"needs {highest} above {lowest}, not {args[highest]} and {args[lowest]}")
+    if args.number("max_val") <= args.number("min_val"):
+        raise ArgumentError(f"needs max_val above min_val, not {args['max_val']} and {args['min_val']}")
 
 
 def _hardtanh(args: Arguments, x: Signal) -> Signal:
     """Numbers that can be either of its bounds."""
-    require_room(x, *map(args.number, _hardtanh_bounds(args)))
+    require_room(x, args.number("min_val"), args.number("max_val"))
     return _numbers(args, x)
 
 
 def _hardtanh_words(args: Arguments) -> str:
-    lowest, highest = _hardtanh_bounds(args)
-    return f"{args[lowest]}…{args[highest]}"
+    return f"{args['min_val']}…{args['max_val']}"
 
 
 def _softmax(args: Arguments, x: Signal) -> Signal:

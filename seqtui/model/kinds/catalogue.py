@@ -14,6 +14,11 @@ from typing import Any, NamedTuple
 from seqtui.model.kinds.kind import ArgumentError, Arguments
 from seqtui.model.spec import Value
 
+NO_ARGUMENTS = frozenset(
+    ("device", "dtype", "_weight", "_freeze", "_random_samples", "size_average", "reduce", "min_value", "max_value")
+)
+"""Parameters of torch's constructors that no spec holds: where and from what a layer is made, and abandoned names."""
+
 
 class Parameter(NamedTuple):
     """One argument of a constructor."""
@@ -68,12 +73,22 @@ def bind(kind: str, args: Mapping[str, Value]) -> Arguments:
     names, defaults = _signature(kind)
     values = {**defaults, **args}
     if values.keys() != names:
-        unknown = [name for name in args if name not in names]
-        missing = [parameter.name for parameter in catalogue()[kind].parameters if parameter.name not in values]
+        unknown = next((name for name in args if name not in names), "")
+        if unknown in ("device", "dtype"):
+            hint = "cast changes the type of weights; @ and --device choose where a model runs."
+            raise ArgumentError(f"cannot be given {unknown}: where a model runs, and as what, no file says", hint)
+        if unknown in NO_ARGUMENTS:
+            raise ArgumentError(f"cannot be given {unknown}, which no file says", did_you_mean(unknown, names))
         if unknown:
-            raise ArgumentError(f"has no argument {unknown[0]}", did_you_mean(unknown[0], names))
-        raise ArgumentError(f"needs {missing[0]}")
+            raise ArgumentError(f"has no argument {unknown}", did_you_mean(unknown, names))
+        raise ArgumentError(f"needs {next(item.name for item in parameters(kind) if item.name not in values)}")
     return Arguments(values)
+
+
+def parameters(kind: str) -> list[Parameter]:
+    """The arguments of a kind that a layer of a file can have, in the order of its constructor; none of no kind."""
+    entry = catalogue().get(kind)
+    return [item for item in entry.parameters if item.name not in NO_ARGUMENTS] if entry else []
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
@@ -87,10 +102,9 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
 @cache
 def _signature(kind: str) -> tuple[frozenset[str], dict[str, Value]]:
-    """The names of all parameters of a kind, and the defaults of those that have one."""
-    parameters = catalogue()[kind].parameters
-    defaults = {parameter.name: parameter.default for parameter in parameters if not parameter.is_required}
-    return frozenset(parameter.name for parameter in parameters), defaults
+    """The names of the arguments of a kind, and the defaults of those that have one."""
+    found = parameters(kind)
+    return frozenset(item.name for item in found), {item.name: item.default for item in found if not item.is_required}
 
 
 def _value(value: object) -> Value:

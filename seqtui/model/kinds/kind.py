@@ -87,16 +87,16 @@ class Arguments(Mapping[str, Value]):
         return Arguments({**self._values, "dtype": dtype})
 
     def integer(self, name: str) -> int:
-        """A whole number. Raises ArgumentError for anything else."""
+        """A whole number. Raises ArgumentError for anything else, True and False too."""
         value = self._values[name]
-        if not isinstance(value, int):
+        if type(value) is not int:
             raise ArgumentError(f"needs a whole number for {name}, not {value!r}")
         return value
 
     def number(self, name: str) -> float:
         """A whole number or a fraction. Raises ArgumentError for anything else."""
         value = self._values[name]
-        if not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise ArgumentError(f"needs a number for {name}, not {value!r}")
         return value
 
@@ -107,9 +107,9 @@ class Arguments(Mapping[str, Value]):
     def integers(self, name: str, dims: int) -> tuple[int, ...]:
         """The whole numbers of a tuple as they are, or a single number `dims` times. Raises ArgumentError otherwise."""
         value = self._values[name]
-        if isinstance(value, int):
+        if type(value) is int:
             return (value,) * dims
-        sizes = tuple(size for size in value if isinstance(size, int)) if isinstance(value, tuple) else ()
+        sizes = tuple(size for size in value if type(size) is int) if isinstance(value, tuple) else ()
         if not sizes or sizes != value:
             raise ArgumentError(f"needs whole numbers for {name}, not {value!r}")
         return sizes
