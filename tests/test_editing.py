@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def layers(user: User) -> list[str]:
 
 
 LENET = "conv1 tanh1 pool1 conv2 tanh2 pool2 dropout1 flatten fc1 tanh3 fc2 tanh4 fc3".split()  # noqa: SIM905  shorter so
+
+
+async def test_the_model_counts_the_tensors_that_it_has_now() -> None:
+    async with user_of("lenet5", width=120, height=40) as user:
+        assert re.search(r"tensors +10 ", user.line("247 kB"))
+        await user.press("j", "d", "g")
+        assert re.search(r"tensors +8 ", user.line("246 kB"))
 
 
 async def test_remove_and_undo_and_redo(lenet: Path) -> None:

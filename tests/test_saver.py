@@ -95,9 +95,8 @@ async def test_a_new_model_hears_of_a_folder_that_is_not_there_before_enter(tmp_
         user = User(app, pilot)
         await user.press("ctrl+s")
         await user.sees("save as model.safetensors")
-        await user.press("ctrl+u")
-        await user.type("/absent/net.safetensors")
-        await user.sees("there is no folder /absent")
+        await user.type("/absent/net.safetensors")  # in place of the name that is proposed
+        await user.sees("save as /absent/net.safetensors", "there is no folder /absent")
         await user.press("enter")
         await user.sees("save as")
         await user.press("ctrl+u")

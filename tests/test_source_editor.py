@@ -47,7 +47,7 @@ def test_code_goes_out_and_comes_back_as_one_step(tmp_path: Path) -> None:
         rename = 's/"tanh1", nn.Tanh()/"act1", nn.ReLU()/'
         typist.edits(f"sed -i '{rename}; /dropout1/d; s/120)/100)/; s/(120/(100/' \"$1\"")
         terminal.press("E")
-        terminal.sees("act1", "ReLU", "Linear 400→100", "undone as one", "lenet5.safetensors +")
+        terminal.sees("act1", "ReLU", "Linear 400→100", "u undoes as one", "lenet5.safetensors +")
         assert not any("● dropout1" in line for line in terminal.lines)
         assert not typist.file.exists()
         terminal.press("u")

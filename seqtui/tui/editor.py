@@ -108,7 +108,8 @@ class Editor:
             return
         self.yanked = Yanked(paths, is_cut, self.workspace.model)
         what = paths[0] if len(paths) == 1 else f"{len(paths)} layers"
-        self.screen.tell(f"{what} cut: p moves it here" if is_cut else f"{what} yanked: p pastes a copy")
+        them = "it" if len(paths) == 1 else "them"
+        self.screen.tell(f"{what} cut: p moves {them} here" if is_cut else f"{what} yanked: p pastes a copy of {them}")
         self.screen.table.clear_marks()
 
     # Questions
@@ -194,7 +195,8 @@ class Editor:
                 given = parse_input(answer)
                 self.do(lambda _: Input(given.shape, given.dtype))
 
-        await self.screen.app.push_screen(Ask("input shape of the new model ", "1,3,32,32", parse_input), answered)
+        question = "input shape of the new model "
+        await self.screen.app.push_screen(Ask(question, "1,3,32,32", parse_input, is_proposal=True), answered)
 
 
 def _commanded(name: str) -> Callable[[ModelScreen], None]:

@@ -74,8 +74,8 @@ class Line(Input):
             self.replace(text, *self.selection)
 
 
-class NumberLine(Line):
-    """One with a number that gives way to the first letter; not by the focus, which may come after that."""
+class Proposal(Line):
+    """One with a text that gives way to the first letter; not by the focus, which may come after that."""
 
     def on_mount(self) -> None:
         self.select_all()
@@ -99,18 +99,18 @@ class Ask(Question[str | None]):
         answer: str,
         check: Callable[[str], object],
         note: Callable[[str], str] = lambda _: "",
-        is_number: bool = False,
+        is_proposal: bool = False,
     ) -> None:
         """`check` raises SeqtuiError, whose sentence is shown, while the text will not do.
 
-        `note` says what is to be known of one that will. An answer that `is_number` gives way to the first digit.
+        `note` says what is to be known of one that will. An answer that `is_proposal` gives way to the first letter.
         """
         super().__init__()
         self.question = question
         self.answer = answer
         self.check = check
         self.note = note
-        self.is_number = is_number
+        self.is_proposal = is_proposal
 
     def compose(self) -> ComposeResult:
         with Vertical(id="ask"):
@@ -121,7 +121,7 @@ class Ask(Question[str | None]):
 
     def line(self) -> Line:
         """What is typed into."""
-        return (NumberLine if self.is_number else Line)(self.answer, compact=True, select_on_focus=False)
+        return (Proposal if self.is_proposal else Line)(self.answer, compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
         self.set_focus(self.query_one(Input))  # at once: over a slow line the next letters are here already

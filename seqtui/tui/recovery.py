@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SCROLLS = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": 10, "pageup": -10}
 """Lines that a key scrolls the steps by."""
+MOST_SEEN = 12
+"""Steps that are surely in sight on a terminal of 24 lines."""
 OTHER_KEYS = {"escape": ("l", "q"), "ctrl+q": ("q",)}
 """Keys that stand for the first of these answers that there is."""
 
@@ -44,7 +46,8 @@ class Recovery(Choose):
         if new is not None:
             what += f" of {new.name} (new)" if new.name else " of a new model"
             choices = {"r": "recover it here", "l": "later", "d": "discard", "q": "leave, keeping it"}
-        super().__init__(f"{what}.", choices, has_cancel=False, is_unexpected=True)
+        scrolls = "; up and down scroll them" if len(pending) > MOST_SEEN else ""
+        super().__init__(f"{what}{scrolls}.", choices, has_cancel=False, is_unexpected=True)
         self.pending = pending
 
     def compose(self) -> ComposeResult:

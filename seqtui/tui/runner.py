@@ -280,7 +280,7 @@ class Runner:
                 self._note(passes=count(answer))
 
         await self.screen.app.push_screen(
-            Ask("number of passes ", str(self.runs.passes), count, is_number=True), answered
+            Ask("number of passes ", str(self.runs.passes), count, is_proposal=True), answered
         )
 
     async def ask_feed(self) -> None:
@@ -304,7 +304,7 @@ class Runner:
             if answer is not None:
                 self._note(feed=Feed("normal", seed=count(answer)))
 
-        await self.screen.app.push_screen(Ask("seed ", str(self.runs.feed.seed), count, is_number=True), answered)
+        await self.screen.app.push_screen(Ask("seed ", str(self.runs.feed.seed), count, is_proposal=True), answered)
 
     async def _ask_file(self) -> None:
         def answered(answer: str | None) -> None:

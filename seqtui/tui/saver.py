@@ -50,7 +50,7 @@ class Saver:
                 await self.save(os.path.expanduser(answer), and_quit=and_quit)
 
         note = lambda name: target_note(self.workspace, os.path.expanduser(name))  # noqa: E731  for both that follow
-        await self.screen.app.push_screen(Ask("save as ", "model.safetensors", note, note), named)
+        await self.screen.app.push_screen(Ask("save as ", "model.safetensors", note, note, is_proposal=True), named)
 
     async def save(self, path: str = "", is_sure: bool = False, and_quit: bool = False) -> None:
         """Begin to write the model, or ask what has to be known before; keys are heard meanwhile."""

@@ -87,7 +87,7 @@ async def _take_back(editor: Editor, path: str, code: str) -> None:
     edit: Edit = edits[0] if len(edits) == 1 else Batch(tuple(edits))
     if editor.do(lambda _: edit):
         first, *more = str(edit).splitlines()
-        screen.tell(f"{first}{f' and {len(more)} more, undone as one' if more else ''}")
+        screen.tell(f"{first}{f' and {len(more)} more, which u undoes as one' if more else ''}")
 
 
 def _edited(app: App[object], path: str) -> str:

@@ -207,10 +207,9 @@ def _tensor_lines(
 def _model_lines(view: View, width: int) -> list[Content]:
     """The file, its totals, what it says of itself, and what should be known of it."""
     total, opened = view.inference.total, view.opened
-    tensors = sum(len(source.tensors) for source in opened.sources.values())
     facts: list[Fact] = [
         Fact("format", opened.format),
-        Fact("tensors", f"{tensors:,}", bytes_words(view.num_bytes)),
+        Fact("tensors", f"{view.num_tensors:,}", bytes_words(view.num_bytes)),
         Fact("parameters", f"{total.num_params:,}"),
         Fact("trainable", f"{total.num_trainable:,}"),
     ]
