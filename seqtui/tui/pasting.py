@@ -75,8 +75,9 @@ def _after_what_stays(model: ModelSpec, target: Place, moving: Sequence[str] = (
     So layers can be put there one by one, the last one first, and none that comes changes the number of the next.
     """
     parent, place = spot_at(model, target)
+    leaving = frozenset(moving)
     for layer in reversed(layer_at(model, parent).layers[:place]):
-        if (path := joined(parent, layer.name)) not in moving:
+        if (path := joined(parent, layer.name)) not in leaving:
             return Place("after", path)
     return Place("first", parent)
 
@@ -138,7 +139,8 @@ def _wanted_names(model: ModelSpec, paths: Sequence[str], goal: str) -> list[str
     """Names for layers that come to a Sequential together: their own for as many as can have it."""
     there = layer_at(model, goal).layers
     own = [path.rpartition(".")[2] for path in paths]
-    taken = {layer.name for layer in there if joined(goal, layer.name) not in paths}
+    leaving = frozenset(paths)
+    taken = {layer.name for layer in there if joined(goal, layer.name) not in leaving}
     names: list[str] = []
     for name in own:
         names.append(name if name not in taken else free_copy_name(there, name, {*own, *names}))
