@@ -16,7 +16,7 @@ from seqtui.model.language import Place
 from seqtui.model.layer_names import free_copy_name
 from seqtui.model.spec import LayerSpec, ModelSpec
 from seqtui.model.structure_edits import Copy, Move, Rename, spot_at
-from seqtui.model.tree import ANY_NAME, is_numbered, joined, layer_at, spots_of, with_changes
+from seqtui.model.tree import is_numbered, joined, layer_at, spots_of, with_changes
 
 
 class _Trial:
@@ -51,22 +51,48 @@ def _with_own_arguments(layer: LayerSpec) -> LayerSpec:
 def copies(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     """The edits that copy layers, none inside another, to a place, in their order and under free names.
 
-    Raises EditError where one of several would be copied into itself, with what is copied there.
+    Raises EditError where one of several would be copied into itself, with what was copied there before it.
     """
     start = _after_what_stays(model, target)
-    if (inside := _around(paths, start)) and len(paths) > 1:
-        raise EditError(f"{inside} cannot be copied into itself together with others")
-    trial = _Trial(model, [*paths, start.path])
-    if start.where == "first":
-        start = _copy_to_the_front(trial, paths[0], start.path)
-        paths = paths[1:]
-    there = layer_at(trial.model, start.path.rpartition(".")[0]).layers
+    goal = _container(start)
+    first = next((joined(goal, layer.name) for layer in layer_at(model, goal).layers if layer.is_called), "")
+    order = [*reversed(paths)] if first else [paths[0], *reversed(paths[1:])]
+    if _around(paths, start) not in ("", order[0]):
+        raise EditError(f"{_around(paths, start)} cannot be copied into itself behind others")
+    trial = _Trial(model, [*paths, goal])
+    is_front = bool(first) and start.where == "first"
+    beside, rest = first if is_front else start.path, paths
+    if not first:
+        beside, rest = _copied_into(trial, paths[0], goal), paths[1:]
+    there = layer_at(trial.model, goal).layers
     names: list[str] = []
-    for path in paths:
+    for path in rest:
         names.append(free_copy_name(there, path.rpartition(".")[2], names))
-    for path, name in reversed([*zip(paths, names, strict=True)]):
-        trial.edits.append(Copy(trial.path(path), name, start.path))
+    for path, name in reversed([*zip(rest, names, strict=True)]):
+        trial.edits.append(Copy(trial.path(path), name, beside))
+    if is_front:
+        ((_, place),) = spots_of(model, [first])
+        last = layer_at(trial.model, goal).layers[place + len(paths)]
+        trial.edits.append(Move(first, Place("after", joined(goal, last.name))))
     return trial.edits
+
+
+def _copied_into(trial: _Trial, path: str, container: str) -> str:
+    """Copy a layer into an empty container: beside itself, since a copy goes after a layer, and then there.
+
+    Returns the path of the copy.
+    """
+    here, _, own = path.rpartition(".")
+    layers = layer_at(trial.model, here).layers
+    ((_, place),) = spots_of(trial.model, [path])
+    trial.edits.append(Copy(path, free_copy_name(layers, own)))
+    copy = layer_at(trial.model, here).layers[place + 1].name
+    trial.edits.append(Move(joined(here, copy), Place("first", trial.path(container))))
+    name, *others = (layer.name for layer in layer_at(trial.model, container).layers)
+    wanted = name if name.isdecimal() else free_copy_name((), own, others)
+    if wanted != name:
+        trial.edits.append(Rename(joined(container, name), wanted))
+    return joined(container, wanted)
 
 
 def _after_what_stays(model: ModelSpec, target: Place, moving: Sequence[str] = ()) -> Place:
@@ -82,26 +108,6 @@ def _after_what_stays(model: ModelSpec, target: Place, moving: Sequence[str] = (
     return Place("first", parent)
 
 
-def _copy_to_the_front(trial: _Trial, path: str, container: str) -> Place:
-    """Copy a layer to where nothing stands before it: beside itself, since a copy goes after a layer, and then there.
-
-    Returns the place after it.
-    """
-    here, _, own = path.rpartition(".")
-    layers, there = layer_at(trial.model, here).layers, layer_at(trial.model, container).layers
-    names = {layer.name for layer in layers}
-    ((_, place),) = spots_of(trial.model, [path])
-    trial.edits.append(Copy(path, ANY_NAME if is_numbered(layers) else _crossing_name(there, own, names)))
-    copy = layer_at(trial.model, here).layers[place + 1].name
-    trial.edits.append(Move(joined(here, copy), Place("first", trial.path(container))))
-    goal = trial.path(container)
-    front, *others = layer_at(trial.model, goal).layers
-    name = front.name if is_numbered([front, *others]) else free_copy_name(others, own)
-    if name != front.name:
-        trial.edits.append(Rename(joined(goal, front.name), name))
-    return Place("after", joined(goal, name))
-
-
 def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     """The edits that move layers, none inside another, to a place, in their order.
 
@@ -113,8 +119,9 @@ def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     start = _after_what_stays(model, target, moving)
     if inside := _around(moving, start):
         raise EditError(f"{inside} cannot be moved into itself")
-    trial = _Trial(model, [*moving, start.path])
-    for first, wanted in reversed([*zip(moving, _wanted_names(model, moving, _container(start)), strict=True)]):
+    container = _container(start)
+    trial = _Trial(model, [*moving, start.path, container])
+    for first, wanted in reversed([*zip(moving, _wanted_names(model, moving, container), strict=True)]):
         path, goal = trial.path(first), trial.path(start.path)
         place = Place(start.where, goal)
         name = _fitting_name(trial.model, path, wanted, _container(place))
@@ -122,6 +129,8 @@ def moves(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
             trial.edits.append(Rename(path, name))
             path = joined(path.rpartition(".")[0], name)
         trial.edits.append(Move(path, place))
+        if name != wanted and not is_numbered(layer_at(trial.model, trial.path(container)).layers):
+            trial.edits.append(Rename(trial.path(first), wanted))  # it came with a number that another needs
     return trial.edits
 
 
@@ -139,11 +148,11 @@ def _wanted_names(model: ModelSpec, paths: Sequence[str], goal: str) -> list[str
     """Names for layers that come to a Sequential together: their own for as many as can have it."""
     there = layer_at(model, goal).layers
     own = [path.rpartition(".")[2] for path in paths]
-    leaving = frozenset(paths)
-    taken = {layer.name for layer in there if joined(goal, layer.name) not in leaving}
+    taken = {layer.name for layer in there}
     names: list[str] = []
-    for name in own:
-        names.append(name if name not in taken else free_copy_name(there, name, {*own, *names}))
+    for path, name in zip(paths, own, strict=True):
+        is_free = name not in taken or path == joined(goal, name)
+        names.append(name if is_free else free_copy_name((), name, {*taken, *own}))
         taken.add(names[-1])
     return names
 
