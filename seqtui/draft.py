@@ -16,7 +16,7 @@ from seqtui.model.additions import Addition
 from seqtui.model.content_edits import Replace, Set
 from seqtui.model.edit import Edit
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.catalogue import Parameter, catalogue, parameters
+from seqtui.model.kinds.catalogue import Parameter, parameters
 from seqtui.model.language import Place
 from seqtui.model.literals import value_text
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
@@ -73,7 +73,7 @@ def changing(model: ModelSpec, path: str) -> Draft:
 def replacing(path: str, layer: LayerSpec, addition: Addition) -> Draft:
     """Another kind in the place of a layer."""
     kind = addition.kind
-    names = {parameter.name for parameter in catalogue()[kind].parameters}
+    names = {parameter.name for parameter in parameters(kind)}
     base = {**_defaults(kind), **{name: value for name, value in layer.args.items() if name in names}}
     return Draft(kind, path, addition.args, base, lambda _, args, __: Replace(path, kind, args))
 

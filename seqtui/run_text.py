@@ -102,7 +102,7 @@ def run_facts(result: RunResult) -> list[str]:
     facts = [f"fed {safe_text(result.fed)}", result.device, result.dtype, "train" if result.is_training else "eval"]
     facts.append("1 pass" if result.passes == 1 else f"{result.passes:,} passes")
     if result.num_new:
-        facts.append(f"{plural(result.num_new, 'tensor')} new, untrained")
+        facts.append(f"{plural(result.num_new, 'tensor')} made anew")
     if result.off:
         facts.append(f"{plural(len(result.off), 'layer')} off {SIGNS['off']}")
     if result.seconds is not None:

@@ -123,9 +123,9 @@ def test_type_and_input_are_those_asked_for(document: Any) -> None:
 def test_weights_that_no_file_holds_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     command("convert", LENET, tmp_path / "net.json")
     run(tmp_path / "net.json")
-    assert "10 tensors new, untrained" in capsys.readouterr().out
+    assert "10 tensors made anew" in capsys.readouterr().out
     run(LENET)
-    assert "untrained" not in capsys.readouterr().out
+    assert "made anew" not in capsys.readouterr().out
 
 
 def test_layers_that_are_off_are_told(document: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -215,6 +215,7 @@ def test_refusal(arguments: list[str | Path], code: int, words: str, refused: Re
 @pytest.mark.parametrize("verb", ["open", "run"])
 def test_a_device_is_named_in_any_case(verb: str) -> None:
     assert parse([verb, "net.safetensors", "--device", " CUDA:0 "]).device == "cuda:0"
+    assert parse([verb, "net.safetensors", "--device", "Meta:0"]).device == "meta"
     assert parse([verb, "net.safetensors"]).device == "cpu"
 
 

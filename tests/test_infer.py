@@ -319,6 +319,10 @@ def test_a_root_mean_square_may_be_multiplied_by_whole_numbers() -> None:
     net.weight = nn.Parameter(torch.ones(2, dtype=torch.int8), requires_grad=False)
     assert net(torch.zeros(1, 2)).shape == (1, 2)
     assert inferred(nn.Sequential(net), 1, 2).infos["0"].problem is None
+    net.weight = nn.Parameter(torch.ones(2, dtype=torch.float8_e4m3fn), requires_grad=False)
+    with pytest.raises(RuntimeError):
+        net(torch.zeros(1, 2))
+    assert inferred(nn.Sequential(net), 1, 2).infos["0"].problem is not None
 
 
 def test_a_type_that_a_spec_claims_is_a_problem() -> None:

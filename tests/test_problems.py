@@ -278,10 +278,13 @@ def test_a_random_network_given_other_channels_is_mended(seed: int) -> None:
     assert steps(after) == sum(layer.kind != "Sequential" for _, layer in after.walk())
 
 
-def test_weights_cast_to_whole_numbers_are_a_problem_that_a_cast_back_mends() -> None:
-    model = done(fed(named(), 1, 3, 5, 5), "cast conv1 float16", "cast conv1.weight int8", "cast conv1.bias int8")
+@pytest.mark.parametrize("other", ["int8", "float8_e4m3fn", "complex64"])
+def test_weights_cast_to_other_types_are_a_problem_that_a_cast_back_mends(other: str) -> None:
+    model = done(
+        fed(named(), 1, 3, 5, 5), "cast conv1 float16", f"cast conv1.weight {other}", f"cast conv1.bias {other}"
+    )
     problem = infer_shapes(model).problems["conv1"]
-    assert problem.message == "conv1 has int8 weights, float32 arrives from the input"
+    assert problem.message == f"conv1 has {other} weights, float32 arrives from the input"
     (fix, *_) = fixes(model, infer_shapes(model), "conv1")
     assert str(fix) == "cast conv1.weight float32\ncast conv1.bias float32"
     assert not infer_shapes(fix.apply(model)).problems

@@ -202,7 +202,9 @@ def _add_dtype(verb: argparse.ArgumentParser, words: str) -> None:
 
 
 def parse_device(text: str) -> str:
-    """torch's word for a device, written in any case. Whether it is there torch alone knows, much later.
+    """torch's word for a device, written in any case, without the number where there is one alone.
+
+    Whether it is there torch alone knows, much later.
 
     Raises UsageError where none is named, EngineError for a word that never is one.
     """
@@ -211,7 +213,7 @@ def parse_device(text: str) -> str:
         raise UsageError("--device takes the name of a device", hint=f"Such as {DEVICES}.")
     if not re.fullmatch(DEVICE, device):
         raise EngineError(f"there is no device {safe_text(device)} here", hint=f"Devices are {DEVICES}.")
-    return device
+    return re.sub("^(cpu|meta|mps):0$", r"\1", device)
 
 
 def _whole(what: str, least: int = 0) -> Callable[[str], int]:
@@ -226,7 +228,7 @@ def _whole(what: str, least: int = 0) -> Callable[[str], int]:
 
 
 DEVICES = "cpu, cuda:0, mps, xpu or meta"
-DEVICE = r"cpu|meta|mps(:0)?|(cuda|xpu)(:(0|[1-9][0-9]?))?"
+DEVICE = r"(cpu|meta|mps)(:0)?|(cuda|xpu)(:(0|[1-9][0-9]?))?"
 """torch holds the number of a device in a byte, and takes `cuda:256` for `cuda:0`."""
 
 OUTPUT = "a new .safetensors file, .py code, a .json spec, or for torch and others .pt, .pt2 or .onnx"

@@ -11,7 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.catalogue import bind, catalogue
+from seqtui.model.kinds.catalogue import bind, parameters
 from seqtui.model.kinds.kind import ArgumentError, Arguments
 from seqtui.model.spec import Value
 from seqtui.model.tensors import Shape
@@ -99,7 +99,7 @@ def _corrected(kind: str, args: Args, found: Shapes) -> Args | None:
         read = _READERS[kind](arguments, found)
     except (ArgumentError, KeyError, ValueError, IndexError):  # not even the number of tensors or dimensions fits
         return None
-    known = {parameter.name for parameter in catalogue()[kind].parameters}
+    known = {parameter.name for parameter in parameters(kind)}
     return {**args, **{name: value for name, value in read.items() if name in known and arguments[name] != value}}
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from seqtui.errors import EditError
 from seqtui.model.edit import Line
-from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.kinds.catalogue import catalogue, parameters
 from seqtui.model.language import Arguments, Dtype, Flag, Name, Names, OneOf, Optional, Seed, Size, Slot
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec, Value
 from seqtui.model.spec_json import SPEC_KEY
@@ -89,16 +89,16 @@ class Replace(Line):
 
         Both a convolution and a pool have padding, but only that of a convolution can be a text.
         """
-        parameters = {item.name: item for item in catalogue()[self.kind].parameters}
+        takes = {item.name: item for item in parameters(self.kind)}
         kept = {
             name: value
             for name, value in layer.args.items()
-            if name in parameters and (not isinstance(value, str) or _TEXT.search(parameters[name].annotation))
+            if name in takes and (not isinstance(value, str) or _TEXT.search(takes[name].annotation))
         }
         try:
             expected_tensors(self.path, self.kind, {**kept, **self.args})
         except EditError:
-            return {name: value for name, value in kept.items() if parameters[name].is_required}
+            return {name: value for name, value in kept.items() if takes[name].is_required}
         return kept
 
 

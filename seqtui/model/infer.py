@@ -284,7 +284,8 @@ def _no_weights_for(kind: Kind, types: set[str], arriving: Signal) -> str:
     As torch has it, they can be what a root mean square is multiplied by, and biases of an LSTM.
     """
     others = sorted(types & WITHOUT_FLOATS)
-    may_work = kind.name == "RMSNorm" or (kind.name == "LSTM" and len(types) > 1)
+    is_small = any(dtype.startswith("float8") for dtype in others)  # which torch promotes to nothing
+    may_work = (kind.name == "RMSNorm" and not is_small) or (kind.name == "LSTM" and len(types) > 1)
     if not others or may_work or arriving.dtype not in FLOATS:
         return ""
     return Misfit.OTHER_FLOATS.format(takes=others[0], arrives=arriving.dtype)

@@ -11,14 +11,14 @@ from seqtui.errors import EditError
 from seqtui.model.additions import completed
 from seqtui.model.content_edits import Input, Replace, Set
 from seqtui.model.edit import Batch, Edit, Line, NothingToDoError, changed
-from seqtui.model.infer import Inference, LayerInfo, infer_layer, infer_shapes
+from seqtui.model.infer import WITHOUT_FLOATS, Inference, LayerInfo, infer_layer, infer_shapes
 from seqtui.model.kinds import KINDS
 from seqtui.model.kinds.kind import FLOATS, Signal
 from seqtui.model.language import Name, Optional, Place, Slot
 from seqtui.model.layer_names import free_name
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.structure_edits import Insert
-from seqtui.model.tensor_edits import Cast, is_float
+from seqtui.model.tensor_edits import Cast
 from seqtui.model.tensors import DTYPES
 from seqtui.model.tree import joined, layer_at
 from seqtui.model.weights_kept import COUNTER, own_shapes
@@ -168,7 +168,8 @@ def _before(model: ModelSpec, inference: Inference, path: str) -> Iterator[tuple
 def _casts(path: str, layer: LayerSpec, x: Signal) -> Iterator[Edit]:
     """Weights that are no floats in the type that arrives, where that is one."""
     wanted = own_shapes(layer).keys() - {COUNTER}
-    odd = [tensor.name for tensor in layer.tensors if tensor.name in wanted and not is_float(tensor.dtype)]
+    others = {dtype for dtype, row in DTYPES.items() if row.torch in WITHOUT_FLOATS}
+    odd = [tensor.name for tensor in layer.tensors if tensor.name in wanted and tensor.dtype in others]
     if odd and x.dtype in FLOATS:
         casts = [Cast(joined(path, name), x.dtype) for name in odd]
         yield casts[0] if len(casts) == 1 else Batch(tuple(casts))

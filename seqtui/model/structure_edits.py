@@ -111,6 +111,8 @@ class Insert(Line):
 
 def require_kind(kind: str) -> None:
     """Raises EditError for what is no layer of torch.nn that one tensor flows through."""
+    if kind == "Sequential":
+        raise EditError("no layer can be replaced by a Sequential", "group puts layers into one.")
     entry = catalogue().get(kind)
     if entry is None:
         reason = f"{kind[:60]} is no layer of torch.nn that can stand in a Sequential"

@@ -138,8 +138,8 @@ class Runner:
 
     def _notice_end(self) -> None:
         """A process that has nothing to do can end too: somebody, or a system without memory, may kill it."""
-        is_idle = self.screen.torch and not self._asked
-        if is_idle and self.screen.torch != STATE_WORDS[self.workspace.engine.state]:
+        is_shown = self.screen.torch in ("", STATE_WORDS[self.workspace.engine.state])
+        if not is_shown and not self._asked:
             self._show_state()
 
     @property

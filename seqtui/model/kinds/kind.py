@@ -96,7 +96,7 @@ class Arguments(Mapping[str, Value]):
     def number(self, name: str) -> float:
         """A whole number or a fraction. Raises ArgumentError for anything else."""
         value = self._values[name]
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not isinstance(value, int | float):
             raise ArgumentError(f"needs a number for {name}, not {value!r}")
         return value
 

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from seqtui.model.infer import LayerInfo
 from seqtui.model.kinds import KINDS
-from seqtui.model.kinds.catalogue import catalogue
+from seqtui.model.kinds.catalogue import parameters
 from seqtui.model.spec import LayerSpec
 from seqtui.model.tensors import TensorInfo, TensorRef
 from seqtui.rows import (
@@ -97,15 +97,13 @@ def _title(name: str, remark: str, width: int) -> Content:
 def _arguments(layer: LayerSpec) -> list[Fact]:
     """Every argument with its value in the order of the constructor, those left at their default too, but quietly."""
     given = dict(layer.args)
-    entry = catalogue().get(layer.kind or "")
     facts = []
-    for parameter in entry.parameters if entry else ():
+    for parameter in parameters(layer.kind or ""):
         if parameter.name in given or (layer.origin == "declared" and not parameter.is_required):
             value = given.pop(parameter.name, parameter.default)
             is_quiet = not parameter.is_required and value == parameter.default
             facts.append(Fact(parameter.name, safe_text(value_words(value)), is_quiet=is_quiet))
-    facts += [Fact(safe_text(name), safe_text(value_words(value))) for name, value in given.items()]
-    return [fact for fact in facts if fact.name not in ("device", "dtype") and not fact.name.startswith("_")]
+    return facts + [Fact(safe_text(name), safe_text(value_words(value))) for name, value in given.items()]
 
 
 def _costs(view: View, row: Row, info: LayerInfo) -> list[Fact]:
