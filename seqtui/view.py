@@ -63,7 +63,7 @@ class View(NamedTuple):
 
     def _tensors(self) -> Iterator[TensorInfo]:
         """All of the model as it is now."""
-        from seqtui.model.tree import walk_layer  # 3 ms that a model nobody changes does not need
+        from seqtui.model.tree import walk_layer  # which a model that nobody changes does not need
 
         return (tensor for _, layer in walk_layer("", self.model.root) for tensor in layer.tensors)
 

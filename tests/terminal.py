@@ -129,11 +129,6 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    @property
-    def _flowed(self) -> str:
-        """The text as one line."""
-        return " ".join(self.text.split())
-
     def cells(self, line: int) -> list[str]:
         """The characters of one line by column; after one of two columns stands an empty one."""
         return [self._screen.buffer[line][column].data for column in range(self._screen.columns)]
@@ -173,8 +168,12 @@ class Terminal:
                 raise AssertionError(f"waited in vain for {what}:\n{self.text}\n{self.output[-300:]!r}")
 
     def sees(self, *texts: str) -> None:
-        """Wait until all of these texts are on the screen, each in a line or flowing over some."""
-        self.wait(lambda: all(text in self.text or text in self._flowed for text in texts), repr(texts))
+        """Wait until all of these texts are on the screen."""
+        self.wait(lambda: all(text in self.text for text in texts), repr(texts))
+
+    def reads(self, *texts: str) -> None:
+        """The same of texts that may flow over several lines."""
+        self.wait(lambda: all(text in " ".join(self.text.split()) for text in texts), repr(texts))
 
     def draws(self, *texts: str) -> None:
         """Wait until Textual has drawn these over the first frame; signals are the app's then."""

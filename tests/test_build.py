@@ -24,7 +24,7 @@ from seqtui.errors import EngineError, FormatError
 from seqtui.formats import open_model
 from seqtui.formats.source_code import source_code
 from seqtui.model.edits import Batch, parse_edits
-from seqtui.model.spec import LayerSpec, ModelSpec
+from seqtui.model.spec import LayerSpec, LayerValue, ModelSpec
 from seqtui.model.spec_json import SPEC_KEY, spec_to_json
 from seqtui.model.tensors import TensorInfo, TensorRef
 from seqtui.model.weights_kept import with_new_tensors
@@ -377,6 +377,7 @@ def test_each_tensor_is_read_once_into_its_place() -> None:
 
 LINEAR = LayerSpec("0", "Linear", {"in_features": 2, "out_features": 3})
 WEIGHT = TensorInfo("weight", "F32", (3, 2), 24, TensorRef("memory", "0.weight"))
+ON_THE_CPU = LayerValue("TransformerEncoderLayer", (("d_model", 4), ("nhead", 2), ("device", "cpu")))
 BIAS = TensorInfo("bias", "F32", (3,), 12, TensorRef("memory", "0.bias"))
 
 
@@ -395,6 +396,10 @@ BIAS = TensorInfo("bias", "F32", (3,), 12, TensorRef("memory", "0.bias"))
         (LayerSpec("0", "Linear", {"in_features": 2}), "0 needs out_features"),
         (LayerSpec("0", "ReLU", {"colour": "red"}), "0 has no argument colour"),
         (LayerSpec("0", "Linear", {**LINEAR.args, "device": "cpu"}), "0 cannot be given device"),
+        (
+            LayerSpec("0", "TransformerEncoder", {"encoder_layer": ON_THE_CPU, "num_layers": 1}),
+            "0 has an argument that a spec cannot give, device",
+        ),
         (LayerSpec("0", "Linear", {"in_features": "x", "out_features": 3}), "0: torch refuses these arguments of Lin"),
         (LayerSpec("0", "Linear", {"in_features": 10**15, "out_features": 10**4}), "0: torch refuses these arguments"),
         (LayerSpec("0", "LSTM", {"input_size": 1, "hidden_size": 1, "num_layers": 10**9}), "0 takes tensors for num_"),

@@ -141,7 +141,9 @@ async def test_several_numbered_layers_are_cut_and_pasted(numbered: Path) -> Non
         return " ".join(layer.kind or "" for layer in user.app.workspace.model.layers)
 
     async with user_of(numbered) as user:
-        await user.press("j", "space", "space", "x", "G", "p")
+        await user.press("j", "space", "space", "x")
+        await user.told("2 layers cut: p moves them here")
+        await user.press("G", "p")
         assert layers(user) == ["0", "1", "2", "3", "4", "5"]
         assert (kinds(user), user.at) == ("MaxPool2d Conv2d ReLU MaxPool2d Conv2d ReLU", "4")
         await user.sees("takes 16 channels")

@@ -49,7 +49,12 @@ async def test_all_steps_are_listed_and_an_undone_one_says_what_it_was(lenet: Pa
     await left(lenet, "j", "d", *["t"] * 30, "u", "U")
     async with user_of(lenet) as user:
         await user.sees(
-            "33 steps unsaved", "32  undo: ", "33  redo: ", "r recover", "d discard", "q leave, keeping them"
+            "33 steps unsaved; up and down scroll them",
+            "32  undo: ",
+            "33  redo: ",
+            "r recover",
+            "d discard",
+            "q leave, keeping them",
         )
         user.sees_not("remove conv1")
         await user.press(*["pageup"] * 4)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from edited import numbered
 
-from seqtui.engine.requests import Feed, Gradient, LayerRun, RunResult, RunSettings
+from seqtui.engine.requests import IMPORTING, Feed, Gradient, LayerRun, Progress, RunResult, RunSettings
 from seqtui.formats.opened import OpenedModel
 from seqtui.model.infer import infer_shapes
 from seqtui.model.spec import InputSpec, ModelSpec
-from seqtui.tui.runs import Ran, Runs, compared, difference, head_lines, run_lines
+from seqtui.tui.runs import Ran, Runs, compared, difference, head_lines, run_lines, state_words
 from seqtui.view import Mode, View
 
 FED = "normal 1×4, seed 0"
@@ -106,3 +106,11 @@ def test_layers_that_went_wrong_are_marked() -> None:
     rows = ["".join(piece.text for piece in line) for line in lines.body]
     assert [rows[lines.places[path]][0] for path in ("0", "1", "2")] == [" ", "!", "!"]
     assert any("2.weight" in row and "vanishing" in row for row in rows)
+
+
+def test_the_state_counts_from_the_first_that_is_done() -> None:
+    assert state_words(IMPORTING, "net.pt") == "torch starting"
+    assert state_words(Progress(0, 12, "pass 1"), "") == "running"
+    assert state_words(Progress(3, 12, "pass 4"), "") == "running 3/12"
+    assert state_words(Progress(0, 0, "making weights"), "") == "making weights"
+    assert state_words(Progress(3, 12, "pass 4"), "net.pt") == "torch: writing net.pt …"

@@ -124,7 +124,7 @@ async def test_an_edit_during_a_save_is_refused_for_the_moment(lenet: Path, gate
 async def test_quitting_during_a_save_waits_for_it(lenet: Path, gate: Event, key: str) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d", "ctrl+s", key)
-        await user.told("seqtui quits when that is done")
+        await user.told("seqtui quits when that is done. q again quits now")
         user.sees_not("d discard")
         gate.set()
         await user.until(lambda: not user.app.is_running)
@@ -134,7 +134,7 @@ async def test_quitting_during_a_save_waits_for_it(lenet: Path, gate: Event, key
 async def test_quitting_during_a_save_that_fails_stays(lenet: Path, gate: Event) -> None:
     async with user_of(lenet) as user:
         await user.press("j", "d", "ctrl+s", "q")
-        await user.told("seqtui quits when that is done")
+        await user.told("seqtui quits when that is done. q again quits now")
         lenet.unlink()
         lenet.mkdir()
         gate.set()

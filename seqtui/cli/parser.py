@@ -204,9 +204,8 @@ def _add_dtype(verb: argparse.ArgumentParser, words: str) -> None:
 def parse_device(text: str) -> str:
     """torch's word for a device, written in any case, without the number where there is one alone.
 
-    Whether it is there torch alone knows, much later.
-
-    Raises UsageError where none is named, EngineError for a word that never is one.
+    Whether it is there torch alone knows, much later. Raises UsageError where none is named, EngineError for a
+    word that never is one.
     """
     device = text.strip().lower()
     if not device:

@@ -13,7 +13,7 @@ from seqtui.errors import UsageError
 from seqtui.model.kinds.catalogue import catalogue
 from seqtui.model.literals import layer_call, value_text
 from seqtui.model.spec import InputSpec, LayerSpec, ModelSpec
-from seqtui.model.tensors import DTYPES, FLOATING
+from seqtui.model.tensors import DTYPES, FLOATING, torch_word
 from seqtui.model.tree import is_numbered, joined
 from seqtui.model.weights_kept import COUNTER, own_shapes
 from seqtui.safe_text import safe_text
@@ -122,7 +122,7 @@ def _weights(model: ModelSpec) -> tuple[str, str]:
         return "", ""
     if len(types) == 1 and (word := castable(*types)):
         return f".to(torch.{word})", ""
-    words = sorted((DTYPES[name].torch if name in DTYPES else "") or safe_text(name) for name in types)
+    words = sorted(safe_text(torch_word(name)) for name in types)
     return "", f"# weights of {' and '.join(words)}: here all of them are made float32"
 
 

@@ -26,7 +26,7 @@ from seqtui.model.kinds.kind import (
 )
 from seqtui.model.kinds.misfits import Misfit
 from seqtui.model.spec import Deferred, LayerSpec, ModelSpec
-from seqtui.model.tensors import DTYPES, FLOATING, TORCH_DTYPES, Shape, is_parameter, is_possible
+from seqtui.model.tensors import FLOATING, TORCH_DTYPES, Shape, is_parameter, is_possible, torch_word
 
 
 class Problem(NamedTuple):
@@ -271,10 +271,10 @@ def _weight_types(layer: LayerSpec, parameters: Mapping[str, Shape], buffers: Ma
         for name, dtype, _, _, _ in layer.tensors
         if _counts(layer, name, dtype, parameters) or (name in names and dtype in FLOATING)
     }
-    return {(DTYPES[dtype].torch if dtype in DTYPES else "") or dtype for dtype in types}
+    return {torch_word(dtype) for dtype in types}
 
 
-WITHOUT_FLOATS = frozenset(row.torch for row in DTYPES.values() if row.torch and row.bits >= 8).difference(FLOATS)
+WITHOUT_FLOATS = frozenset(name for name, row in TORCH_DTYPES.items() if row.bits >= 8).difference(FLOATS)
 """Types of weights that torch multiplies with no floating-point numbers: whole ones, complex ones, those of 8 bits."""
 
 

@@ -19,7 +19,7 @@ from seqtui.model.layer_names import free_name
 from seqtui.model.spec import LayerSpec, ModelSpec, Value
 from seqtui.model.structure_edits import Insert
 from seqtui.model.tensor_edits import Cast
-from seqtui.model.tensors import DTYPES
+from seqtui.model.tensors import DTYPES, torch_word
 from seqtui.model.tree import joined, layer_at
 from seqtui.model.weights_kept import COUNTER, own_shapes
 
@@ -168,8 +168,7 @@ def _before(model: ModelSpec, inference: Inference, path: str) -> Iterator[tuple
 def _casts(path: str, layer: LayerSpec, x: Signal) -> Iterator[Edit]:
     """Weights that are no floats in the type that arrives, where that is one."""
     wanted = own_shapes(layer).keys() - {COUNTER}
-    others = {dtype for dtype, row in DTYPES.items() if row.torch in WITHOUT_FLOATS}
-    odd = [tensor.name for tensor in layer.tensors if tensor.name in wanted and tensor.dtype in others]
+    odd = [each.name for each in layer.tensors if each.name in wanted and torch_word(each.dtype) in WITHOUT_FLOATS]
     if odd and x.dtype in FLOATS:
         casts = [Cast(joined(path, name), x.dtype) for name in odd]
         yield casts[0] if len(casts) == 1 else Batch(tuple(casts))

@@ -73,6 +73,11 @@ TORCH_DTYPES: dict[str, DType] = {row.torch: row for row in DTYPES.values() if r
 """The same rows by torch's word."""
 
 
+def torch_word(dtype: str) -> str:
+    """torch's word for a type, safetensors' own where torch has none."""
+    return (DTYPES[dtype].torch if dtype in DTYPES else "") or dtype
+
+
 class TensorRef(NamedTuple):
     """Where a tensor's bytes lie: a pure value, so that models compare and pickle. Open handles live elsewhere."""
 

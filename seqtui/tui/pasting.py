@@ -5,7 +5,7 @@ In a numbered Sequential every one of them gives the others new names, so they a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count
 from typing import NamedTuple
@@ -56,25 +56,30 @@ def copies(model: ModelSpec, paths: Sequence[str], target: Place) -> list[Edit]:
     start = _after_what_stays(model, target)
     goal = _container(start)
     first = next((joined(goal, layer.name) for layer in layer_at(model, goal).layers if layer.is_called), "")
-    order = [*reversed(paths)] if first else [paths[0], *reversed(paths[1:])]
-    if _around(paths, start) not in ("", order[0]):
-        raise EditError(f"{_around(paths, start)} cannot be copied into itself behind others")
+    inside = _around(paths, start)
+    if inside not in ("", paths[-1] if first else paths[0]):
+        raise EditError(f"{inside} cannot be copied into itself behind others")
     trial = _Trial(model, [*paths, goal])
-    is_front = bool(first) and start.where == "first"
-    beside, rest = first if is_front else start.path, paths
     if not first:
-        beside, rest = _copied_into(trial, paths[0], goal), paths[1:]
-    there = layer_at(trial.model, goal).layers
-    names: list[str] = []
-    for path in rest:
-        names.append(free_copy_name(there, path.rpartition(".")[2], names))
-    for path, name in reversed([*zip(rest, names, strict=True)]):
-        trial.edits.append(Copy(trial.path(path), name, beside))
-    if is_front:
+        _copy_behind(trial, paths[1:], _copied_into(trial, paths[0], goal))
+    elif start.where == "after":
+        _copy_behind(trial, paths, start.path)
+    else:
+        _copy_behind(trial, paths, first)
         ((_, place),) = spots_of(model, [first])
         last = layer_at(trial.model, goal).layers[place + len(paths)]
         trial.edits.append(Move(first, Place("after", joined(goal, last.name))))
     return trial.edits
+
+
+def _copy_behind(trial: _Trial, paths: Sequence[str], neighbour: str) -> None:
+    """Copy layers to behind another, the last one first."""
+    there = layer_at(trial.model, neighbour.rpartition(".")[0]).layers
+    names: list[str] = []
+    for path in paths:
+        names.append(free_copy_name(there, path.rpartition(".")[2], names))
+    for path, name in reversed([*zip(paths, names, strict=True)]):
+        trial.edits.append(Copy(trial.path(path), name, neighbour))
 
 
 def _copied_into(trial: _Trial, path: str, container: str) -> str:
@@ -163,14 +168,10 @@ def _fitting_name(model: ModelSpec, path: str, wanted: str, goal: str) -> str:
     here, there = layer_at(model, parent).layers, layer_at(model, goal).layers
     if parent == goal or is_numbered(here):  # of a numbered one the name follows from the place
         return name
-    return _crossing_name(there, wanted, {layer.name for layer in here} - {name})
-
-
-def _crossing_name(there: Sequence[LayerSpec], wanted: str, taken: Collection[str]) -> str:
-    """A name that is free where a layer goes and not taken where it comes from: the wanted one where it can be."""
+    taken = {layer.name for layer in here} - {name}
     if not there or not is_numbered(there):
         return free_copy_name(there, wanted, taken)
-    return next(name for name in chain([wanted], map(str, count())) if name.isdecimal() and name not in taken)
+    return next(text for text in chain([wanted], map(str, count())) if text.isdecimal() and text not in taken)
 
 
 class _Run(NamedTuple):

@@ -6,7 +6,6 @@ The event loop never waits for torch: a question is a coroutine, its answer a va
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,12 +28,12 @@ from seqtui.engine.requests import (
     Trace,
     Traced,
 )
-from seqtui.errors import CancelledError, EngineError, OutOfMemoryError, SeqtuiError, UsageError
+from seqtui.errors import CancelledError, EngineError, OutOfMemoryError, SeqtuiError
 from seqtui.model.inputs import require_sequential
 from seqtui.model.spec import ModelSpec
 from seqtui.safe_text import safe_text
 from seqtui.tui.prompts import Ask, Choose
-from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, parse_count, progress_words
+from seqtui.tui.runs import NOWHERE, STATE_WORDS, Ran, Runs, parse_count, require_file, state_words
 from seqtui.tui.workers import begin
 from seqtui.view import Mode
 
@@ -111,7 +110,7 @@ class Runner:
         def hear(progress: Progress) -> None:
             if asking not in self._asked:
                 return  # it is over
-            asking.words = _standing_words(progress, name)
+            asking.words = state_words(progress, name)
             self._show_state()
             if told is not None:
                 told(progress)
@@ -388,18 +387,3 @@ DEEDS: Deeds = {
     "run.passes": lambda screen: screen.runner.ask_passes(),
     "run.cancel": lambda screen: screen.runner.cancel(),
 }
-
-
-def _standing_words(progress: Progress, name: str) -> str:
-    """What torch does, for the status line."""
-    if progress == IMPORTING:
-        return STATE_WORDS["starting"]
-    return f"torch: writing {name} …" if name else progress_words(progress)
-
-
-def require_file(text: str) -> str:
-    """The path of a file that is there, for a process that may work elsewhere. Raises UsageError."""
-    path = os.path.abspath(os.path.expanduser(text.strip()))
-    if not os.path.isfile(path):
-        raise UsageError("there is no such file" if text.strip() else "the path of a file is needed")
-    return path

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from textwrap import wrap
 from typing import NamedTuple
 
 from seqtui.engine.door import State
-from seqtui.engine.requests import MOST_VALUES, Feed, Images, LayerRun, Progress, RunResult, RunSettings
+from seqtui.engine.requests import IMPORTING, MOST_VALUES, Feed, Images, LayerRun, Progress, RunResult, RunSettings
 from seqtui.errors import UsageError
 from seqtui.model.spec import ModelSpec
 from seqtui.rows import SIGNS
@@ -106,8 +107,15 @@ class RunLines(NamedTuple):
         return len(self.head) + bool(self.titles)
 
 
-def progress_words(progress: Progress) -> str:
-    """`running 3/10`, `running` before the first is done; what is done where nobody knows how far it is."""
+def state_words(progress: Progress, name: str) -> str:
+    """What torch does, for the status line: `running 3/10`, `running` before the first is done.
+
+    `name` is that of the file that it writes.
+    """
+    if progress == IMPORTING:
+        return STATE_WORDS["starting"]
+    if name:
+        return f"torch: writing {name} …"
     if not progress.total:
         return progress.words
     return f"running {progress.done:,}/{progress.total:,}" if progress.done else "running"
@@ -267,3 +275,11 @@ def parse_count(text: str, least: int, most: int) -> int:
     if not text.strip().isdecimal() or not least <= int(text) <= most:
         raise UsageError(f"a whole number from {least:,} to {most:,} is needed")
     return int(text)
+
+
+def require_file(text: str) -> str:
+    """The path of a file that is there, for a process that may work elsewhere. Raises UsageError."""
+    path = os.path.abspath(os.path.expanduser(text.strip()))
+    if not os.path.isfile(path):
+        raise UsageError("there is no such file" if text.strip() else "the path of a file is needed")
+    return path
